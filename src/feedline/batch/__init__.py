@@ -1,0 +1,1 @@
+"""The micro-batch: how many records of one feed become one Kafka message, and records again."""

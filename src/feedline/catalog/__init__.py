@@ -1,0 +1,15 @@
+"""The feeds: what they are called, how large they are, how they are batched, what identifies a record."""
+
+from feedline.catalog.feeds import BatchRule, Catalog, ErrorLimit, Feed, Topic, Volume
+from feedline.catalog.loading import default_catalog_path, load_catalog
+
+__all__ = [
+    "BatchRule",
+    "Catalog",
+    "ErrorLimit",
+    "Feed",
+    "Topic",
+    "Volume",
+    "default_catalog_path",
+    "load_catalog",
+]

@@ -1,0 +1,58 @@
+"""Where the cluster, the registry, the warehouse and the landing folder are: read once, at the edge."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from feedline.errors import ConfigurationError
+
+SETTINGS_VARIABLE = "FEEDLINE_SETTINGS"
+LOCAL_SETTINGS = Path(".local/settings.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """kafka: librdkafka client properties; registry: `SchemaRegistryClient` properties; warehouse: keyword
+    arguments of `snowflake.connector.connect`; landing: the folder that feed files arrive in; replication_factor: what
+    the cluster can hold when that is less than the catalogue asks, as on the local one-broker stack. The three
+    mappings may hold secrets and stay out of the repr."""
+
+    kafka: Mapping[str, Any] = field(repr=False)
+    registry: Mapping[str, Any] = field(repr=False)
+    warehouse: Mapping[str, Any] = field(repr=False)
+    landing: Path
+    catalog: Path | None = None
+    replication_factor: int | None = None
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Settings of a JSON file: the one given, `$FEEDLINE_SETTINGS`, else that of the local stack.
+
+    Raises ConfigurationError when there is none or it cannot be used.
+    """
+    file = path or Path(os.environ.get(SETTINGS_VARIABLE) or LOCAL_SETTINGS)
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"no settings: start the local stack with `feedline stack up`, or name a file in ${SETTINGS_VARIABLE}",
+            file=str(file),
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the settings cannot be read: {error}", file=str(file)) from error
+    try:
+        return Settings(
+            kafka=document["kafka"],
+            registry=document["registry"],
+            warehouse=document["warehouse"],
+            landing=Path(document["landing"]),
+            catalog=Path(document["catalog"]) if document.get("catalog") else None,
+            replication_factor=document.get("replication_factor"),
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(f"the settings have a wrong or missing entry: {error}", file=str(file)) from error
