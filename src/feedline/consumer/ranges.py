@@ -1,0 +1,132 @@
+"""Which offsets of a topic a load takes, cut into ranges that several loaders can take side by side."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from feedline.batch.manifest import DeliveryManifest, PartitionRange
+from feedline.errors import ConfigurationError, OffsetsExpiredError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSpan:
+    """Offsets `start` to `end - 1` of one partition."""
+
+    partition: int
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if self.partition < 0 or not 0 <= self.start < self.end:
+            raise ConfigurationError(
+                f"a span of offsets {self.start} to {self.end} holds nothing", partition=self.partition
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRange:
+    """The spans that one load takes: every batch of `feed` in them, of whatever delivery; partitions differ."""
+
+    feed: str
+    topic: str
+    spans: tuple[PartitionSpan, ...]
+
+    def __post_init__(self) -> None:
+        if len({span.partition for span in self.spans}) != len(self.spans):
+            raise ConfigurationError("a load range names a partition twice", feed=self.feed, topic=self.topic)
+
+    @property
+    def offsets(self) -> int:
+        """Offsets in the range; more than the messages of the feed when the topic carries others."""
+        return sum(span.end - span.start for span in self.spans)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON that is small enough for XCom: three integers a partition."""
+        return {
+            "feed": self.feed,
+            "topic": self.topic,
+            "spans": [[span.partition, span.start, span.end] for span in self.spans],
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> LoadRange:
+        """The range of `to_dict`; raises ConfigurationError when it is none."""
+        try:
+            spans = tuple(PartitionSpan(int(p), int(start), int(end)) for p, start, end in document["spans"])
+            return cls(str(document["feed"]), str(document["topic"]), spans)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"not a load range: {error!r}") from error
+
+
+def plan_ranges(
+    manifest: DeliveryManifest,
+    checkpoints: Mapping[int, int],
+    low_watermarks: Mapping[int, int],
+    max_ranges: int,
+    *,
+    topic: str,
+) -> tuple[LoadRange, ...]:
+    """The ranges that bring a feed's tables up to the end of a delivery; empty when they are there already.
+
+    checkpoints: next offset to load, by partition, of the feed's consumer group (`feedline.<feed>`); a partition never
+    loaded from is absent and starts at its low watermark. Partitions are dealt to at most `max_ranges` ranges so
+    that their bytes are even; a partition is never split, since its checkpoint moves once, by one loader.
+
+    Raises OffsetsExpiredError when offsets of this delivery that were not loaded are below the low watermark. A
+    checkpoint below it alone is no loss: a feed that was idle for longer than the retention is in that state.
+    """
+    if max_ranges < 1:
+        raise ConfigurationError(f"max_ranges is {max_ranges}: use at least 1", feed=manifest.feed)
+    weighed: list[tuple[int, PartitionSpan]] = []
+    for held in manifest.partitions:
+        span = _span(manifest, held, checkpoints.get(held.partition), low_watermarks.get(held.partition, 0), topic)
+        if span is not None:
+            weighed.append((held.bytes, span))
+    return tuple(
+        LoadRange(manifest.feed, topic, tuple(sorted(spans, key=lambda span: span.partition)))
+        for spans in _deal(weighed, max_ranges)
+    )
+
+
+def _span(
+    manifest: DeliveryManifest, held: PartitionRange, checkpoint: int | None, low: int, topic: str
+) -> PartitionSpan | None:
+    if checkpoint is not None and checkpoint >= held.end_offset:
+        return None
+    if max(checkpoint or 0, held.first_offset) < low:
+        raise OffsetsExpiredError(
+            f"the topic starts at offset {low} now, and the delivery's from {held.first_offset} were never loaded: "
+            "produce the business date again from the file archive, then load it",
+            feed=manifest.feed,
+            delivery_id=manifest.delivery_id,
+            topic=topic,
+            partition=held.partition,
+            offset=checkpoint if checkpoint is not None else held.first_offset,
+        )
+    if checkpoint is not None and checkpoint < low:
+        logger.warning(
+            "feed %s, %s partition %d: offsets %d to %d left the topic before a load reached them; any delivery "
+            "that lay there and was not loaded has to be produced again",
+            manifest.feed,
+            topic,
+            held.partition,
+            checkpoint,
+            low - 1,
+        )
+    return PartitionSpan(held.partition, max(checkpoint or 0, low), held.end_offset)
+
+
+def _deal(weighed: list[tuple[int, PartitionSpan]], groups: int) -> list[list[PartitionSpan]]:
+    """Largest first to the lightest group; ties by partition and group number, so a plan is the same when repeated."""
+    loads = [0] * min(groups, len(weighed))
+    dealt: list[list[PartitionSpan]] = [[] for _ in loads]
+    for weight, span in sorted(weighed, key=lambda item: (-item[0], item[1].partition)):
+        lightest = loads.index(min(loads))
+        loads[lightest] += weight
+        dealt[lightest].append(span)
+    return dealt
