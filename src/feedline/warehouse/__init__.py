@@ -1,0 +1,1 @@
+"""Snowflake: tables from schemas, loading once, validation and the status of deliveries."""

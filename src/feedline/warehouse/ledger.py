@@ -1,0 +1,160 @@
+"""The control tables as the loads use them: which micro-batches are in, how far each partition is, whose turn it is."""
+
+# Names in these statements are checked by `quoted`, values written by `literal`.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from snowflake.connector import SnowflakeConnection
+
+from feedline.catalog import Feed
+from feedline.errors import ConfigurationError, LostRaceError, WarehouseUnavailableError
+from feedline.warehouse.connection import Session
+from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, consumer_group, fence_table, literal
+
+# One attempt at the fence. An account makes it wait for the lock, the stand-in refuses it at once and the connector
+# asks again until this time is over; it is well under the connector's own limit and over a usual COPY.
+FENCE_ATTEMPT_S = 10
+# All attempts. An account rolls back the open transaction of a client that died after 5 idle minutes when another one
+# waits for its lock (https://docs.snowflake.com/en/sql-reference/transactions), so this must be longer.
+FENCE_BUDGET_S = 420.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Every message of the feed below `next_offset` is dealt with; `epoch` counts the moves."""
+
+    next_offset: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A partition's checkpoint from what it was (None: there was none) to `next_offset`."""
+
+    partition: int
+    before: Checkpoint | None
+    next_offset: int
+
+    @property
+    def after(self) -> Checkpoint:
+        return Checkpoint(self.next_offset, self.before.epoch + 1 if self.before else 1)
+
+
+def read_checkpoints(connection: SnowflakeConnection, feed: str, topic: str) -> dict[int, int]:
+    """The next offset to load of each partition that has ever been loaded from."""
+    session = Session(connection, feed=feed, topic=topic)
+    return {partition: c.next_offset for partition, c in checkpoints(session, feed, topic).items()}
+
+
+def checkpoints(session: Session, feed: str, topic: str) -> dict[int, Checkpoint]:
+    rows = session.execute(
+        f"SELECT PARTITION, NEXT_OFFSET, EPOCH FROM {CONSUMER_CHECKPOINT} WHERE {_of_group(feed, topic)}",
+        doing="cannot read the checkpoints",
+    )
+    return {int(partition): Checkpoint(int(offset), int(epoch)) for partition, offset, epoch in rows}
+
+
+def loaded_batches(session: Session, feed: str, deliveries: Collection[str]) -> dict[str, int]:
+    """Records by correlation id of the micro-batches of these deliveries that are in the feed's tables.
+
+    A correlation id is made from its delivery, so no other delivery can hold the same one.
+    """
+    if not deliveries:
+        return {}
+    ids = ", ".join(literal(delivery) for delivery in sorted(deliveries))
+    rows = session.execute(
+        f"SELECT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} "
+        f"WHERE FEED = {literal(feed)} AND STATUS = 'LOADED' AND DELIVERY_ID IN ({ids})",
+        doing="cannot read the ledger",
+    )
+    return {correlation_id: int(records) for correlation_id, records in rows}
+
+
+def begin_in_turn(session: Session, feed: Feed, *, budget_s: float = FENCE_BUDGET_S) -> None:
+    """Begins a transaction that no other load of the feed is in until it ends.
+
+    From here on the transaction sees everything that earlier turns committed. Raises LostRaceError when another load
+    keeps its turn for longer than the budget.
+    """
+    fence = fence_table(feed.table)
+    deadline = time.monotonic() + budget_s
+    while True:
+        session.execute("BEGIN TRANSACTION", doing="cannot begin a transaction")
+        try:
+            if session.affected(
+                f"UPDATE {fence} SET TURN = TURN + 1", doing="the feed is being loaded", timeout_s=FENCE_ATTEMPT_S
+            ):
+                return
+        except WarehouseUnavailableError as error:
+            session.rollback()
+            if time.monotonic() > deadline:
+                raise LostRaceError(
+                    f"another load of the feed has kept its turn for {budget_s:.0f} s; nothing was changed, try again",
+                    feed=feed.name,
+                ) from error
+            time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
+        else:
+            session.rollback()
+            raise ConfigurationError(f"{fence} is empty: provision the feed's tables again", feed=feed.name)
+
+
+def move_checkpoints(session: Session, feed: str, topic: str, moves: Collection[Move], at: datetime) -> None:
+    """Compare-and-swap of every partition, inside the caller's transaction.
+
+    Raises LostRaceError when any of them is not where `before` says; the caller rolls back.
+    """
+    changed = [move for move in moves if move.before is not None]
+    created = [move for move in moves if move.before is None]
+    done = 0
+    if changed:
+        rows = ", ".join(
+            f"({m.partition}, {m.before.next_offset}, {m.before.epoch}, {m.next_offset})" for m in changed if m.before
+        )
+        done += session.affected(
+            f"UPDATE {CONSUMER_CHECKPOINT} SET NEXT_OFFSET = V.TO_OFFSET, EPOCH = EPOCH + 1, MOVED_AT = {literal(at)} "
+            "FROM (SELECT COLUMN1 AS IN_PARTITION, COLUMN2 AS FROM_OFFSET, COLUMN3 AS FROM_EPOCH, COLUMN4 AS TO_OFFSET "
+            f"FROM VALUES {rows}) V "
+            f"WHERE {_of_group(feed, topic)} "
+            "AND PARTITION = V.IN_PARTITION AND NEXT_OFFSET = V.FROM_OFFSET AND EPOCH = V.FROM_EPOCH",
+            doing="cannot move the checkpoints",
+        )
+    if created:
+        rows = ", ".join(f"({m.partition}, {m.next_offset})" for m in created)
+        done += session.affected(
+            f"INSERT INTO {CONSUMER_CHECKPOINT} (CONSUMER_GROUP, TOPIC, PARTITION, NEXT_OFFSET, EPOCH, MOVED_AT) "
+            f"SELECT {literal(consumer_group(feed))}, {literal(topic)}, V.NEW_PARTITION, V.TO_OFFSET, 1, {literal(at)} "
+            f"FROM (SELECT COLUMN1 AS NEW_PARTITION, COLUMN2 AS TO_OFFSET FROM VALUES {rows}) V "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {CONSUMER_CHECKPOINT} C "
+            f"WHERE {_of_group(feed, topic)} AND C.PARTITION = V.NEW_PARTITION)",
+            doing="cannot create the checkpoints",
+        )
+    if done != len(moves):
+        raise LostRaceError(
+            f"{len(moves) - done} of {len(moves)} checkpoints were moved by another load; nothing was changed by this",
+            feed=feed,
+            topic=topic,
+        )
+
+
+def require_unmoved(found: Mapping[int, Checkpoint], moves: Collection[Move], feed: str, topic: str) -> None:
+    """Raises LostRaceError when a checkpoint is no longer where the load began."""
+    for move in moves:
+        if found.get(move.partition) != move.before:
+            raise LostRaceError(
+                "another load has moved the checkpoint; nothing was changed by this one",
+                feed=feed,
+                topic=topic,
+                partition=move.partition,
+                offset=move.before.next_offset if move.before else None,
+            )
+
+
+def _of_group(feed: str, topic: str) -> str:
+    return f"CONSUMER_GROUP = {literal(consumer_group(feed))} AND TOPIC = {literal(topic)}"
