@@ -1,0 +1,1 @@
+"""Kafka clients: their settings, their errors, topics and the schema registry."""
