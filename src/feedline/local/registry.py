@@ -1,0 +1,73 @@
+"""A real Apicurio Registry that keeps its schemas in a Kafka topic and speaks the Confluent-compatible API."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from feedline.local.cache import REGISTRY, Report, program_folder
+from feedline.local.java import java
+from feedline.local.ports import HOST
+from feedline.local.process import Process, await_healthy, start_process
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryConfig:
+    folder: Path
+    log: Path
+    port: int
+    bootstrap: str
+    heap_mb: int = 256
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}/apis/ccompat/v7"
+
+
+def start_registry(config: RegistryConfig, home: Path, report: Report = lambda _: None) -> Process:
+    """Starts the registry on a Kafka that is healthy; does not wait for the registry's health."""
+    program = program_folder(REGISTRY, report)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    return start_process(
+        "registry",
+        [
+            java(),
+            f"-Xmx{config.heap_mb}m",
+            "-XX:+ExitOnOutOfMemoryError",
+            "-XX:+UseSerialGC",
+            f"-Djava.io.tmpdir={config.folder}",
+            "-jar",
+            program / "quarkus-run.jar",
+        ],
+        home=home,
+        port=config.port,
+        log=config.log,
+        environment={
+            "APICURIO_STORAGE_KIND": "kafkasql",
+            "APICURIO_KAFKASQL_BOOTSTRAP_SERVERS": config.bootstrap,
+            # How long an empty topic is waited on, twice at every start; five seconds unless told otherwise.
+            "APICURIO_KAFKASQL_CONSUMER_POLL_TIMEOUT": "500",
+            "QUARKUS_HTTP_HOST": HOST,
+            "QUARKUS_HTTP_PORT": str(config.port),
+            # The management page has a port of its own, 9000 unless told otherwise: any free one, for several stacks.
+            "QUARKUS_MANAGEMENT_HOST": HOST,
+            "QUARKUS_MANAGEMENT_PORT": "0",
+            "QUARKUS_LOG_LEVEL": "WARN",
+            "QUARKUS_BANNER_ENABLED": "false",
+        },
+    )
+
+
+def await_registry(process: Process, config: RegistryConfig, home: Path, *, within_s: float = 120) -> None:
+    """Returns when the registry lists its subjects; raises ServiceNotReadyError."""
+    await_healthy(process, home, lambda: registry_healthy(config.url), within_s=within_s)
+
+
+def registry_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/subjects", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False

@@ -1,0 +1,231 @@
+"""The local stack as one: up, down, status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from feedline.local.airflow import AirflowConfig, airflow_healthy, await_airflow, start_airflow
+from feedline.local.cache import Report
+from feedline.local.kafka import KafkaConfig, await_kafka, kafka_healthy, start_kafka
+from feedline.local.ports import choose_ports
+from feedline.local.process import Process, is_ours, marked_processes, orphans, resident_mb, stop_processes
+from feedline.local.registry import RegistryConfig, await_registry, registry_healthy, start_registry
+from feedline.local.state import SETTINGS, State, locked, read_state, write_json, write_state
+from feedline.local.warehouse import (
+    STAND_IN,
+    WarehouseConfig,
+    await_warehouse,
+    connection_arguments,
+    start_warehouse,
+    warehouse_healthy,
+)
+from feedline.settings import Settings, load_settings
+
+KAFKA, CONTROLLER, REGISTRY, WAREHOUSE, AIRFLOW = "kafka", "controller", "registry", "warehouse", "airflow"
+SERVICES = (KAFKA, REGISTRY, WAREHOUSE, AIRFLOW)
+STOP_WITHIN_S = 20.0
+TITLES = {
+    KAFKA: "Apache Kafka",
+    REGISTRY: "Apicurio Registry",
+    WAREHOUSE: STAND_IN,
+    AIRFLOW: "Apache Airflow",
+}
+
+
+def _quiet(_: str) -> None:
+    """Reports to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackConfig:
+    """home: the folder of everything local; ports: service name to port, a service not named gets a free one;
+    project: the checkout whose `dags/` and `plugins/` Airflow serves."""
+
+    home: Path
+    ports: Mapping[str, int] = field(default_factory=dict)
+    airflow: bool = True
+    project: Path = field(default_factory=Path.cwd)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "home", self.home.resolve())
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service as it is now; resident_mb counts its children."""
+
+    name: str
+    title: str
+    healthy: bool
+    running: bool
+    pid: int | None
+    port: int | None
+    address: str | None
+    resident_mb: float
+    log: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Configs:
+    kafka: KafkaConfig
+    registry: RegistryConfig
+    warehouse: WarehouseConfig
+    airflow: AirflowConfig
+
+
+def _configs(config: StackConfig, ports: Mapping[str, int]) -> _Configs:
+    home, logs = config.home, config.home / "logs"
+    kafka = KafkaConfig(
+        folder=home / "kafka", log=logs / "kafka.log", port=ports[KAFKA], controller_port=ports[CONTROLLER]
+    )
+    registry = RegistryConfig(
+        folder=home / "registry", log=logs / "registry.log", port=ports[REGISTRY], bootstrap=kafka.bootstrap
+    )
+    warehouse = WarehouseConfig(folder=home / "warehouse", log=logs / "warehouse.log", port=ports[WAREHOUSE])
+    airflow = AirflowConfig(
+        folder=home / "airflow",
+        log=logs / "airflow.log",
+        port=ports[AIRFLOW],
+        project=config.project.resolve(),
+        settings_file=home / SETTINGS,
+        bootstrap=kafka.bootstrap,
+        registry_url=registry.url,
+        warehouse=connection_arguments(warehouse),
+    )
+    return _Configs(kafka, registry, warehouse, airflow)
+
+
+def up(config: StackConfig, report: Report = _quiet) -> Settings:
+    """Starts what does not run yet and returns when all of it is healthy.
+
+    A stack that is up already is left as it is. What a killed run left behind is stopped first. When a service does
+    not start, the services that this call started are stopped again.
+    Raises ConfigurationError (a port in use, a failed download), StackBusyError, ServiceNotReadyError.
+    """
+    with locked(config.home):
+        state = _cleaned(config.home, report)
+        ports = _ports(config, state)
+        configs = _configs(config, ports)
+        running = dict(state.processes)
+
+        with ExitStack() as undo:
+            undo.callback(
+                lambda: _stop(config.home, [name for name in running if name not in state.processes], running)
+            )
+
+            def start(name: str, starter: Callable[[], Process]) -> None:
+                if name not in running:
+                    report(f"starting {TITLES[name]}")
+                    running[name] = starter()
+                    write_state(config.home, State(running, ports))
+
+            write_json(config.home / SETTINGS, _settings(config.home, configs))
+            (config.home / "landing").mkdir(exist_ok=True)
+            home = config.home
+            start(KAFKA, lambda: start_kafka(configs.kafka, home, report))
+            start(WAREHOUSE, lambda: start_warehouse(configs.warehouse, home))
+            await_kafka(running[KAFKA], configs.kafka, home)
+            start(REGISTRY, lambda: start_registry(configs.registry, home, report))
+            if config.airflow:
+                start(AIRFLOW, lambda: start_airflow(configs.airflow, home))
+            await_warehouse(running[WAREHOUSE], configs.warehouse, home)
+            await_registry(running[REGISTRY], configs.registry, home)
+            if config.airflow:
+                await_airflow(running[AIRFLOW], home)
+            undo.pop_all()
+    return load_settings(config.home / SETTINGS)
+
+
+def down(home: Path, report: Report = _quiet) -> list[str]:
+    """Stops everything of the folder, recorded or not; returns the names of the services that ran."""
+    home = home.resolve()
+    if not home.exists():
+        return []
+    with locked(home):
+        state = read_state(home)
+        ran = [name for name, process in state.processes.items() if is_ours(process.pid, home)]
+        _stop(home, list(reversed(ran)), state.processes, report)
+        stop_processes(marked_processes(home), home, within_s=STOP_WITHIN_S)
+        write_state(home, State({}, state.ports))
+    return ran
+
+
+def status(home: Path) -> list[ServiceStatus]:
+    """Every service of the folder as it is now."""
+    home = home.resolve()
+    state = read_state(home)
+    return [_service_status(home, name, state.processes.get(name)) for name in SERVICES]
+
+
+def _service_status(home: Path, name: str, process: Process | None) -> ServiceStatus:
+    if process is None or not is_ours(process.pid, home):
+        return ServiceStatus(name, TITLES[name], False, False, None, None, None, 0.0, None)  # noqa: FBT003
+    address = {
+        KAFKA: f"127.0.0.1:{process.port}",
+        REGISTRY: f"http://127.0.0.1:{process.port}/apis/ccompat/v7",
+        WAREHOUSE: f"http://127.0.0.1:{process.port}",
+        AIRFLOW: f"http://127.0.0.1:{process.port}",
+    }[name]
+    check: Callable[[], bool] = {
+        KAFKA: lambda: kafka_healthy(address),
+        REGISTRY: lambda: registry_healthy(address),
+        WAREHOUSE: lambda: warehouse_healthy(process.port),
+        AIRFLOW: lambda: airflow_healthy(process.port),
+    }[name]
+    return ServiceStatus(
+        name=name,
+        title=TITLES[name],
+        healthy=check(),
+        running=True,
+        pid=process.pid,
+        port=process.port,
+        address=address,
+        resident_mb=round(resident_mb(process, home), 1),
+        log=process.log,
+    )
+
+
+def _settings(home: Path, configs: _Configs) -> dict[str, Any]:
+    return {
+        "kafka": {"bootstrap.servers": configs.kafka.bootstrap},
+        "registry": {"url": configs.registry.url},
+        "warehouse": connection_arguments(configs.warehouse),
+        "landing": str(home / "landing"),
+        "replication_factor": 1,
+    }
+
+
+def _cleaned(home: Path, report: Report) -> State:
+    """The state without services that are gone, after stopping whatever a killed run left.
+
+    A part that lost what it depends on is stopped too: a registry cannot serve a broker that is not the one it knew.
+    """
+    state = read_state(home)
+    alive = {name: p for name, p in state.processes.items() if is_ours(p.pid, home)}
+    if KAFKA not in alive:
+        alive = {}
+    left = orphans(home, [p.pid for p in alive.values()])
+    if left or len(alive) < len(state.processes):
+        report("cleaning up after an earlier run that was killed")
+        stop_processes(left, home, within_s=STOP_WITHIN_S)
+    return State(alive, state.ports)
+
+
+def _ports(config: StackConfig, state: State) -> dict[str, int]:
+    """Ports of running services stay; the others are chosen."""
+    names = (KAFKA, CONTROLLER, REGISTRY, WAREHOUSE, AIRFLOW)
+    fixed = {name: p.port for name, p in state.processes.items()}
+    if KAFKA in fixed:
+        fixed[CONTROLLER] = state.ports[CONTROLLER]
+    wanted = {name: config.ports.get(name, 0) for name in names if name not in fixed}
+    return {**fixed, **choose_ports(wanted, dict(state.ports))}
+
+
+def _stop(home: Path, names: list[str], processes: Mapping[str, Process], report: Report = _quiet) -> None:
+    for name in names:
+        report(f"stopping {TITLES[name]}")
+        stop_processes([processes[name].pid], home, within_s=STOP_WITHIN_S)

@@ -1,0 +1,12 @@
+"""Shared by all tests: nothing of the machine they run on leaks in."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the settings or the catalogue that the developer's shell names."""
+    monkeypatch.delenv("FEEDLINE_SETTINGS", raising=False)
+    monkeypatch.delenv("FEEDLINE_CATALOG", raising=False)
