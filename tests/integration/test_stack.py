@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -10,8 +12,9 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 def test_the_services_answer_their_own_clients(stack, connection):
     registry = SchemaRegistryClient(dict(stack.settings.registry))
-    schema_id = registry.register_schema("stack-value", Schema('{"type":"string"}', "AVRO"))
-    assert registry.get_schema(schema_id).schema_str == '{"type":"string"}'
+    record = {"type": "record", "name": "Word", "fields": [{"name": "text", "type": "string"}]}
+    schema_id = registry.register_schema("stack-value", Schema(json.dumps(record), "AVRO"))
+    assert json.loads(registry.get_schema(schema_id).schema_str) == record
 
     admin = AdminClient(dict(stack.settings.kafka))
     admin.create_topics([NewTopic("stack", 2, 1)])["stack"].result(20)

@@ -1,0 +1,5 @@
+"""The command line: `feedline …`."""
+
+from feedline.cli.main import main
+
+__all__ = ["main"]
