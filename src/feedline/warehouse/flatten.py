@@ -58,13 +58,11 @@ def _table(table: TableLayout, records: pa.RecordBatch, metadata: Mapping[str, p
 
 def _column(column: Column, records: pa.RecordBatch) -> pa.Array[Any]:
     value = value_at(records, column.path)
-    match column.source:
-        case Source.COUNT:
-            return pc.list_value_length(value)
-        case Source.PRESENT:
-            return pc.is_valid(value)
-        case Source.VALUE:
-            return value
+    if column.source is Source.COUNT:
+        value = pc.list_value_length(value)
+    elif column.source is Source.PRESENT:
+        value = pc.is_valid(value)
+    return value
 
 
 def _metadata(decoded: Decoded, loaded_at: datetime) -> dict[str, pa.Array[Any]]:

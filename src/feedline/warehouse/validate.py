@@ -1,0 +1,228 @@
+"""Holds a loaded delivery against its manifest, in SQL, with exact decimals."""
+
+# Names in these statements are checked by `quoted`, values written by `literal`.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from snowflake.connector import SnowflakeConnection
+
+from feedline.batch.manifest import DeliveryManifest, Totals
+from feedline.catalog import Feed
+from feedline.errors import ConfigurationError
+from feedline.warehouse.connection import Session
+from feedline.warehouse.deliveries import COMPLETE, FAILED, mark_delivery
+from feedline.warehouse.layout import Column, FeedLayout, TableLayout, feed_layout
+from feedline.warehouse.names import LOAD_LEDGER, data_table, literal, quoted
+from feedline.warehouse.report import Check, ValidationReport
+
+# Between the clocks of the machines that produce and those that load.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+_SCALE = re.compile(r"NUMBER\(\d+,(\d+)\)")
+
+
+def validate_delivery(
+    connection: SnowflakeConnection, feed: Feed, manifest: DeliveryManifest, *, fresh_within: timedelta | None = None
+) -> ValidationReport:
+    """Checks a delivery and marks it COMPLETE or FAILED; doing it again gives the same unless the tables changed.
+
+    fresh_within: how long after it was produced the delivery must have been loaded, or None for any time.
+    `report.raise_for_failures()` turns failed checks into a ValidationFailedError. Raises WarehouseUnavailableError.
+    """
+    session = Session(connection, feed=feed.name, delivery_id=manifest.delivery_id)
+    rows = _Rows(session, feed, manifest.delivery_id)
+    counted = rows.summary()
+    checks = (
+        *_count_checks(manifest, counted, rows.ledger()),
+        *_totals_checks("control totals", {"": manifest.control_totals}, {"": rows.totals("")[""][1]}),
+        *_file_checks(manifest, rows),
+        *_fund_checks(feed, manifest, rows),
+        *_uniqueness_checks(feed, rows),
+        *_null_checks(feed, rows.layout, counted),
+        *(Check("child rows", table, wanted, found) for table, wanted, found in rows.children()),
+        *_freshness_checks(manifest, counted, fresh_within),
+    )
+    report = ValidationReport(manifest.delivery_id, feed.name, checks)
+    mark_delivery(
+        session,
+        feed,
+        manifest,
+        status=COMPLETE if report.passed else FAILED,
+        loaded_records=counted["rows"],
+        report=report.to_dict(),
+    )
+    return report
+
+
+class _Rows:
+    """The queries over one delivery's rows."""
+
+    def __init__(self, session: Session, feed: Feed, delivery_id: str) -> None:
+        self._session = session
+        self._feed = feed
+        self._delivery = literal(delivery_id)
+        self.layout = feed_layout(feed)
+        self.keys = [self.layout.column_of(path) for path in feed.business_keys]
+        self.summed = {path: self.layout.column_of(path) for path in feed.control_totals}
+
+    def summary(self) -> dict[str, Any]:
+        """Rows, dates and load times, and the nulls of each key column."""
+        nulls = [f"COUNT_IF({quoted(key.name)} IS NULL)" for key in self.keys]
+        values = [
+            "COUNT(*)",
+            'MIN("_BUSINESS_DATE")',
+            'MAX("_BUSINESS_DATE")',
+            'MIN("_LOADED_AT")',
+            'MAX("_LOADED_AT")',
+            *nulls,
+        ]
+        [row] = self._rows(f"SELECT {', '.join(values)} FROM {self._of(self.layout.table)}")
+        rows, first_date, last_date, first_load, last_load, *null_counts = row
+        return {
+            "rows": int(rows),
+            "dates": (first_date, last_date),
+            "loads": (first_load, last_load),
+            "nulls": {key.name: int(count) for key, count in zip(self.keys, null_counts, strict=True)},
+        }
+
+    def ledger(self) -> dict[str, tuple[int, int]]:
+        """Micro-batches and records by status."""
+        rows = self._rows(
+            f"SELECT STATUS, COUNT(*), SUM(CAST(RECORDS AS NUMBER(38,0))) FROM {LOAD_LEDGER} "
+            f"WHERE FEED = {literal(self._feed.name)} AND DELIVERY_ID = {self._delivery} GROUP BY STATUS"
+        )
+        return {status: (int(batches), int(records)) for status, batches, records in rows}
+
+    def totals(self, group: str, join: str = "") -> dict[str, tuple[int, dict[str, Decimal]]]:
+        """Records and control totals by the SQL expression `group`, or of all rows by ""."""
+        sums = [f"SUM(CAST(T.{quoted(c.name)} AS NUMBER(38,{_scale(c)})))" for c in self.summed.values()]
+        by = f" GROUP BY {group}" if group else ""
+        selected = ", ".join([group or "''", "COUNT(*)", *sums])
+        rows = self._rows(f"SELECT {selected} FROM {self._of(self.layout.table, join)}{by}")
+        return {
+            str(name): (int(count), {p: Decimal(v or 0) for p, v in zip(self.summed, values, strict=True)})
+            for name, count, *values in rows
+        }
+
+    def repeated(self, columns: list[str]) -> int:
+        """How many values of these columns stand in more than one row."""
+        by = ", ".join(columns)
+        [(count,)] = self._rows(
+            f"SELECT COUNT(*) FROM (SELECT {by} FROM {self._of(self.layout.table)} GROUP BY {by} HAVING COUNT(*) > 1)"
+        )
+        return int(count)
+
+    def children(self) -> Iterator[tuple[str, int, int]]:
+        """Child table, items that the records say they have, rows that are there."""
+        for child in self.layout.children:
+            [count] = [c for c in self.layout.table.columns if c.path == child.array]
+            wanted = f"SELECT SUM(CAST({quoted(count.name)} AS NUMBER(38,0))) AS N FROM {self._of(self.layout.table)}"
+            found = f"SELECT COUNT(*) AS N FROM {self._of(child)}"
+            [(items, rows)] = self._rows(f"SELECT W.N, F.N FROM ({wanted}) W, ({found}) F")
+            yield child.name, int(items or 0), int(rows)
+
+    def _of(self, table: TableLayout, join: str = "") -> str:
+        return f'{data_table(table.name)} T {join} WHERE T."_DELIVERY_ID" = {self._delivery}'
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._session.execute(sql, doing="cannot validate the delivery")
+
+
+def _scale(column: Column) -> int:
+    number = _SCALE.fullmatch(column.sql_type)
+    if number is None:
+        raise ConfigurationError(
+            f"the control total is a {column.sql_type}: only decimals and integers add up exactly",
+            field=".".join(column.path),
+        )
+    return int(number[1])
+
+
+def _count_checks(
+    manifest: DeliveryManifest, counted: Mapping[str, Any], ledger: Mapping[str, tuple[int, int]]
+) -> Iterator[Check]:
+    batches, records = ledger.get("LOADED", (0, 0))
+    bad_batches, _ = ledger.get("ERROR", (0, 0))
+    yield Check("rows", "the table", manifest.records, counted["rows"])
+    yield Check("micro-batches", "the ledger", manifest.batches, batches)
+    yield Check("records", "the ledger", manifest.records, records)
+    yield Check("micro-batches that cannot be decoded", "", 0, bad_batches)
+    yield Check(
+        "loaded and error records", "the source", manifest.source_records, counted["rows"] + manifest.error_records
+    )
+
+
+def _file_checks(manifest: DeliveryManifest, rows: _Rows) -> Iterator[Check]:
+    join = f"JOIN {LOAD_LEDGER} L ON L.CORRELATION_ID = T.\"_CORRELATION_ID\" AND L.STATUS = 'LOADED'"
+    found = rows.totals("L.SOURCE_FILE", join)
+    for file in manifest.files:
+        count, totals = found.get(file.name, (0, {}))
+        yield Check("records", file.name, file.records, count)
+        yield from _totals_checks("control totals", {file.name: file.control_totals}, {file.name: totals})
+    for name in found.keys() - {file.name for file in manifest.files}:
+        yield Check("records", f"{name}, a file not in the manifest", 0, found[name][0])
+
+
+def _fund_checks(feed: Feed, manifest: DeliveryManifest, rows: _Rows) -> Iterator[Check]:
+    if feed.fund_field is None:
+        return
+    fund_column = quoted(rows.layout.column_of(feed.fund_field).name)
+    found = rows.totals(f"COALESCE(T.{fund_column}, '')")
+    for fund in manifest.funds:
+        count, totals = found.get(fund.fund, (0, {}))
+        yield Check("records", f"fund {fund.fund}", fund.records, count)
+        yield from _totals_checks(
+            "control totals", {f"fund {fund.fund}": fund.control_totals}, {f"fund {fund.fund}": totals}
+        )
+    for name in found.keys() - {fund.fund for fund in manifest.funds}:
+        yield Check("records", f"fund {name}, not in the manifest", 0, found[name][0])
+
+
+def _totals_checks(name: str, expected: Mapping[str, Totals], found: Mapping[str, Totals]) -> Iterator[Check]:
+    for subject, totals in expected.items():
+        for path, value in totals.items():
+            told = f"{path} in {subject}" if subject else path
+            yield Check(name, told, value, found[subject].get(path, Decimal()))
+
+
+def _uniqueness_checks(feed: Feed, rows: _Rows) -> Iterator[Check]:
+    yield Check("repeated records", "", 0, rows.repeated(['"_CORRELATION_ID"', '"_RECORD_INDEX"']))
+    yield Check(
+        "repeated business keys",
+        ", ".join(feed.business_keys),
+        0,
+        rows.repeated([quoted(key.name) for key in rows.keys]),
+    )
+
+
+def _null_checks(feed: Feed, layout: FeedLayout, counted: Mapping[str, Any]) -> Iterator[Check]:
+    for path in feed.business_keys:
+        yield Check("nulls", path, 0, counted["nulls"][layout.column_of(path).name])
+
+
+def _freshness_checks(
+    manifest: DeliveryManifest, counted: Mapping[str, Any], fresh_within: timedelta | None
+) -> Iterator[Check]:
+    if not counted["rows"]:
+        return
+    for found in sorted(set(counted["dates"])):
+        yield Check("business date", "the rows", manifest.business_date.isoformat(), found.isoformat())
+    last_load: datetime = counted["loads"][1]
+    late = last_load < manifest.produced_at - CLOCK_TOLERANCE
+    yield Check(
+        "rows loaded",
+        "",
+        "after they were produced",
+        "before they were produced" if late else "after they were produced",
+    )
+    if fresh_within is not None:
+        slow = last_load - manifest.produced_at > fresh_within
+        limit = f"within {fresh_within}"
+        yield Check("loaded", "", limit, f"{last_load - manifest.produced_at} after it was produced" if slow else limit)
