@@ -1,11 +1,14 @@
-"""Topics as the catalogue declares them: created, grown and kept, never shrunk or made again."""
+"""Topics as the catalogue declares them, created, grown and kept, never shrunk; and where they begin and end."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -13,110 +16,185 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
+    ResourceType,
 )
 
 from feedline.catalog import Topic
-from feedline.errors import BrokerUnavailableError
-from feedline.kafka.config import admin_config, consumer_config
+from feedline.errors import BrokerUnavailableError, ConfigurationError
+from feedline.kafka.config import admin_config
 from feedline.kafka.errors import translate
 
-TIMEOUT_SECONDS = 30.0
-MS_PER_DAY = 86_400_000
+REQUEST_SECONDS = 30.0
 # Bad records are few: one partition keeps them in the order they were found.
 ERROR_PARTITIONS = 1
+_MS_PER_DAY = 24 * 3600 * 1000
 
 
-def admin_client(base: Mapping[str, Any]) -> AdminClient:
-    return AdminClient(admin_config(base))
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    name: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+def admin_client(base: Mapping[str, Any], **settings: Any) -> AdminClient:
+    """An admin client of the cluster that the settings name."""
+    return AdminClient({**admin_config(base), **settings})
 
 
 def ensure_topics(admin: AdminClient, topics: Iterable[Topic], replication_factor: int | None = None) -> list[str]:
-    """Make every topic and its error topic exist as declared; returns one line for each thing that was changed.
+    """Makes the topics and their error topics what the catalogue says, and tells what was done; idempotent.
 
-    Partitions are raised in place; a topic that has more than declared is left. `replication_factor` replaces the
-    declared one on a cluster that cannot hold it. Raises BrokerUnavailableError, AuthenticationError or TerminalError.
+    Creates what is missing, adds partitions in place, raises retention and message size, sets the minimum of in-sync
+    replicas. Nothing is ever made smaller: fewer partitions cannot be, a shorter retention would delete data.
+    `replication_factor` caps the catalogue's on a cluster with fewer brokers, and with it the in-sync minimum.
+
+    Raises BrokerUnavailableError, AuthenticationError, ConfigurationError.
     """
-    try:
-        changes = []
-        existing = {name: len(found.partitions) for name, found in _metadata(admin).items()}
-        for topic in topics:
-            factor = replication_factor or topic.replication_factor
-            for name, partitions in ((topic.name, topic.partitions), (topic.error_topic, ERROR_PARTITIONS)):
-                declared = _configuration(topic, factor)
-                if name not in existing:
-                    _create(admin, NewTopic(name, partitions, factor, config=declared))
-                    changes.append(f"created {name}: {partitions} partitions, replication factor {factor}")
-                    continue
-                if existing[name] < partitions:
-                    _wait(admin.create_partitions([NewPartitions(name, partitions)]))
-                    changes.append(f"grew {name} from {existing[name]} to {partitions} partitions")
-                changes += _alter(admin, name, declared)
-    except KafkaException as error:
-        raise translate(error.args[0]) from error
-    return changes
+    wanted = [one for topic in topics for one in _wanted(topic, replication_factor)]
+    existing = _partition_counts(admin, [one.name for one in wanted])
+    changes = _create(admin, [one for one in wanted if one.name not in existing])
+    kept = [one for one in wanted if one.name in existing]
+    changes += _add_partitions(
+        admin, [(one, existing[one.name]) for one in kept if one.partitions > existing[one.name]]
+    )
+    return changes + _raise_settings(admin, kept)
 
 
-def partition_count(admin: AdminClient, topic: str) -> int:
-    """Partitions of a topic now; raises BrokerUnavailableError or TerminalError when there is no such topic."""
-    try:
-        found = admin.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
-    except KafkaException as error:
-        raise translate(error.args[0], topic=topic) from error
-    if found.error is not None:
-        raise translate(found.error, topic=topic)
-    return len(found.partitions)
+def partition_count(admin: AdminClient, topic: str, *, timeout: float = REQUEST_SECONDS) -> int:
+    """How many partitions the topic has; raises ConfigurationError when there is no such topic."""
+    found = _partition_counts(admin, [topic], timeout)
+    if topic not in found:
+        raise ConfigurationError("no such topic on the cluster: provision the feeds first", topic=topic)
+    return found[topic]
 
 
 def watermarks(base: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """Low and high watermark of each partition."""
-    consumer = Consumer(consumer_config(base, group_id="feedline.watermarks"))
-    try:
-        return {
-            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
-            for partition in partitions
-        }
-    except KafkaException as error:
-        raise translate(error.args[0], topic=topic) from error
-    finally:
-        consumer.close()
+    """Of each partition the first offset and the one after the last, as a reader of committed messages sees them.
+
+    Raises BrokerUnavailableError, AuthenticationError, ConfigurationError when there is no such topic or partition.
+    """
+    admin = admin_client(base)
+    asked = [TopicPartition(topic, number) for number in partitions]
+    if not asked:
+        return {}
+    low = _offsets(admin, asked, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    high = _offsets(admin, asked, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    return {place.partition: (low[place.partition], high[place.partition]) for place in asked}
 
 
-def _configuration(topic: Topic, factor: int) -> dict[str, str]:
-    return {
-        "retention.ms": str(topic.retention_days * MS_PER_DAY),
-        "min.insync.replicas": str(min(topic.min_insync_replicas, factor)),
+def _offsets(admin: AdminClient, asked: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+    topic, deadline = asked[0].topic, time.monotonic() + REQUEST_SECONDS
+    while True:
+        futures = admin.list_offsets(
+            dict.fromkeys(asked, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_SECONDS
+        )
+        try:
+            return {place.partition: _result(future, topic=topic).offset for place, future in futures.items()}
+        except BrokerUnavailableError:
+            # A partition just made, or whose leader moves, has none for a moment.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _wanted(topic: Topic, cap: int | None) -> tuple[_Wanted, _Wanted]:
+    factor = min(topic.replication_factor, cap) if cap else topic.replication_factor
+    config = {
+        "retention.ms": str(topic.retention_days * _MS_PER_DAY),
         "max.message.bytes": str(topic.max_message_bytes),
+        "min.insync.replicas": str(min(topic.min_insync_replicas, factor)),
         "cleanup.policy": "delete",
         "unclean.leader.election.enable": "false",
     }
-
-
-def _metadata(admin: AdminClient) -> Mapping[str, Any]:
-    found = admin.list_topics(timeout=TIMEOUT_SECONDS)
-    if not found.brokers:
-        raise BrokerUnavailableError("no broker answers; check that the cluster is up, then try again")
-    return found.topics
-
-
-def _create(admin: AdminClient, topic: NewTopic) -> None:
-    _wait(admin.create_topics([topic], operation_timeout=TIMEOUT_SECONDS))
-
-
-def _alter(admin: AdminClient, name: str, declared: Mapping[str, str]) -> list[str]:
-    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-    current = admin.describe_configs([resource])[resource].result(TIMEOUT_SECONDS)
-    wrong = {key: value for key, value in declared.items() if current[key].value != value}
-    if not wrong:
-        return []
-    entries = [
-        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in sorted(wrong.items())
-    ]
-    _wait(
-        admin.incremental_alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)])
+    return (
+        _Wanted(topic.name, topic.partitions, factor, config),
+        _Wanted(topic.error_topic, ERROR_PARTITIONS, factor, config),
     )
-    return [f"set {key}={value} on {name}" for key, value in sorted(wrong.items())]
 
 
-def _wait(futures: Mapping[Any, Any]) -> None:
-    for future in futures.values():
-        future.result(TIMEOUT_SECONDS)
+def _partition_counts(admin: AdminClient, names: list[str], timeout: float = REQUEST_SECONDS) -> dict[str, int]:
+    # describe_topics, because asking for the metadata of a missing topic may create it.
+    futures = admin.describe_topics(TopicCollection(names), request_timeout=timeout)
+    found = {}
+    for name, future in futures.items():
+        try:
+            found[name] = len(future.result().partitions)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise translate(error, topic=name) from error
+    return found
+
+
+def _create(admin: AdminClient, wanted: list[_Wanted]) -> list[str]:
+    if not wanted:
+        return []
+    futures = admin.create_topics(
+        [NewTopic(w.name, w.partitions, w.replication_factor, config=dict(w.config)) for w in wanted],
+        request_timeout=REQUEST_SECONDS,
+        operation_timeout=REQUEST_SECONDS,
+    )
+    changes = []
+    for one in wanted:
+        try:
+            futures[one.name].result()
+        except KafkaException as error:
+            # Somebody else provisions at the same time; what they made is compared on the next run.
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translate(error, topic=one.name) from error
+            continue
+        changes.append(f"created {one.name}: {one.partitions} partitions, replication factor {one.replication_factor}")
+    return changes
+
+
+def _add_partitions(admin: AdminClient, short: list[tuple[_Wanted, int]]) -> list[str]:
+    if not short:
+        return []
+    futures = admin.create_partitions(
+        [NewPartitions(one.name, one.partitions) for one, _ in short], request_timeout=REQUEST_SECONDS
+    )
+    for name, future in futures.items():
+        _result(future, topic=name)
+    return [f"grew {one.name} from {before} to {one.partitions} partitions" for one, before in short]
+
+
+def _raise_settings(admin: AdminClient, kept: list[_Wanted]) -> list[str]:
+    if not kept:
+        return []
+    resources = [ConfigResource(ResourceType.TOPIC, one.name) for one in kept]
+    described = admin.describe_configs(resources, request_timeout=REQUEST_SECONDS)
+    current = {resource.name: _result(future, topic=resource.name) for resource, future in described.items()}
+    wrong = {
+        one.name: {
+            name: value for name, value in one.config.items() if _falls_short(current[one.name][name].value, value)
+        }
+        for one in kept
+    }
+    altered = [_alteration(name, settings) for name, settings in wrong.items() if settings]
+    if altered:
+        for resource, future in admin.incremental_alter_configs(altered, request_timeout=REQUEST_SECONDS).items():
+            _result(future, topic=resource.name)
+    return [f"set {name}={value} on {topic}" for topic, settings in wrong.items() for name, value in settings.items()]
+
+
+def _falls_short(found: str, wanted: str) -> bool:
+    if not wanted.isdigit():
+        return found != wanted
+    unlimited = found == "-1"
+    return not unlimited and int(found) < int(wanted)
+
+
+def _alteration(topic: str, settings: Mapping[str, str]) -> ConfigResource:
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+    ]
+    return ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+
+
+def _result(future: Future[Any], *, topic: str) -> Any:
+    try:
+        return future.result()
+    except KafkaException as error:
+        raise translate(error, topic=topic) from error

@@ -1,72 +1,135 @@
-"""librdkafka's errors in our words: which may pass by themselves, and which need somebody."""
+"""librdkafka's errors as Feedline's: retriable or terminal, decided in one table."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from feedline.errors import (
     AuthenticationError,
     BrokerUnavailableError,
+    ConfigurationError,
+    CorruptBatchError,
     FeedlineError,
     OffsetsExpiredError,
     RecordTooLargeError,
+    RetriableError,
+    SchemaMismatchError,
     TerminalError,
 )
 
-_AUTHENTICATION = frozenset(
-    {
+# What a person should do about it; librdkafka's own text says what happened.
+_ADVICE: Mapping[type[FeedlineError], str] = {
+    AuthenticationError: "check the credentials and the access rights of this principal",
+    BrokerUnavailableError: "check that the brokers run and can be reached, then try again",
+    ConfigurationError: "check the name and settings of the topic, and that it is provisioned",
+    CorruptBatchError: "the message cannot be read as it lies on the topic",
+    OffsetsExpiredError: "the topic no longer holds these offsets: produce the delivery again from its files",
+    RecordTooLargeError: "make the record smaller or raise the feed's and the topic's limits",
+    RetriableError: "try again",
+    SchemaMismatchError: "the record does not fit its schema",
+    TerminalError: "trying again will not help",
+}
+
+_TABLE: Mapping[type[FeedlineError], tuple[int, ...]] = {
+    AuthenticationError: (
         KafkaError._AUTHENTICATION,
         KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
         KafkaError.ILLEGAL_SASL_STATE,
-        KafkaError._SSL,
+        KafkaError.SECURITY_DISABLED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    }
-)
-_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
-_EXPIRED = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
-_AWAY = frozenset(
-    {
+        KafkaError.DELEGATION_TOKEN_EXPIRED,
+    ),
+    BrokerUnavailableError: (
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
         KafkaError._TIMED_OUT,
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._MSG_TIMED_OUT,
+        KafkaError._RESOLVE,
+        # A broker that restarts drops connections in mid-handshake, which librdkafka reports as an SSL error too.
+        KafkaError._SSL,
         KafkaError._WAIT_COORD,
-        KafkaError._RETRY,
+        KafkaError._ISR_INSUFF,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.BROKER_NOT_AVAILABLE,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.REPLICA_NOT_AVAILABLE,
-        KafkaError.NETWORK_EXCEPTION,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
         KafkaError.NOT_ENOUGH_REPLICAS,
         KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
         KafkaError.NOT_CONTROLLER,
         KafkaError.KAFKA_STORAGE_ERROR,
-    }
-)
+    ),
+    ConfigurationError: (
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.INVALID_CONFIG,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.INVALID_REPLICA_ASSIGNMENT,
+        KafkaError.INVALID_REQUIRED_ACKS,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+        KafkaError._INVALID_ARG,
+        KafkaError._NOT_CONFIGURED,
+        KafkaError._UNSUPPORTED_FEATURE,
+    ),
+    CorruptBatchError: (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError.INVALID_MSG),
+    OffsetsExpiredError: (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET, KafkaError._NO_OFFSET),
+    RecordTooLargeError: (
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_MSG_SIZE,
+    ),
+    RetriableError: (
+        KafkaError._QUEUE_FULL,
+        KafkaError._RETRY,
+        KafkaError._IN_PROGRESS,
+        KafkaError._PREV_IN_PROGRESS,
+        KafkaError.CONCURRENT_TRANSACTIONS,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+    ),
+    SchemaMismatchError: (KafkaError._VALUE_SERIALIZATION, KafkaError._KEY_SERIALIZATION),
+    # Everything else is decided by librdkafka's own flag, these included: fenced, fatal, purged, wrong state.
+}
+
+_KIND_OF_CODE: Mapping[int, type[FeedlineError]] = {code: kind for kind, codes in _TABLE.items() for code in codes}
 
 
-def translate(error: KafkaError, **where: Any) -> FeedlineError:
-    """The error of our tree that a KafkaError means; keywords are those of `Where`. The caller raises it."""
-    code = error.code()
-    said = f"{error.name()}: {error.str()}"
-    if code in _AUTHENTICATION:
-        return AuthenticationError(f"the broker refused this client ({said}); check its credentials and ACLs", **where)
-    if code in _TOO_LARGE:
-        return RecordTooLargeError(f"the broker takes no message that large ({said})", **where)
-    if code in _EXPIRED:
-        return OffsetsExpiredError(f"these offsets are no longer on the topic ({said}); produce them again", **where)
-    if code in _AWAY or error.retriable():
-        return BrokerUnavailableError(f"Kafka cannot take this now ({said}); it is safe to try again", **where)
-    return TerminalError(f"Kafka refused this ({said})", **where)
+def error_kind(error: KafkaError) -> type[FeedlineError]:
+    """The class of Feedline error that a KafkaError is; a fatal one is always terminal."""
+    if error.fatal():
+        return TerminalError
+    kind = _KIND_OF_CODE.get(error.code())
+    if kind is None:
+        kind = RetriableError if error.retriable() else TerminalError
+    return kind
+
+
+def translate(error: KafkaError | KafkaException, **where: Any) -> FeedlineError:
+    """The Feedline error to raise for a KafkaError; keywords are those of `feedline.errors.Where`."""
+    if isinstance(error, FeedlineError):
+        return error
+    cause = error.args[0] if isinstance(error, KafkaException) else error
+    if not isinstance(cause, KafkaError):
+        return TerminalError(f"the Kafka client failed: {cause}", **where)
+    kind = error_kind(cause)
+    return kind(f"{cause.str()} ({cause.name()}): {_ADVICE[kind]}", **where)

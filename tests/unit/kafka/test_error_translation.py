@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from feedline.errors import (
+    AuthenticationError,
+    BrokerUnavailableError,
+    ConfigurationError,
+    OffsetsExpiredError,
+    RecordTooLargeError,
+    RetriableError,
+    TerminalError,
+    UnknownFeedError,
+)
+from feedline.kafka.errors import translate
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError._AUTHENTICATION, AuthenticationError),
+        (KafkaError.SASL_AUTHENTICATION_FAILED, AuthenticationError),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, AuthenticationError),
+        (KafkaError._TRANSPORT, BrokerUnavailableError),
+        (KafkaError._MSG_TIMED_OUT, BrokerUnavailableError),
+        (KafkaError.NOT_ENOUGH_REPLICAS, BrokerUnavailableError),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, ConfigurationError),
+        (KafkaError.MSG_SIZE_TOO_LARGE, RecordTooLargeError),
+        (KafkaError.OFFSET_OUT_OF_RANGE, OffsetsExpiredError),
+        (KafkaError._QUEUE_FULL, RetriableError),
+        (KafkaError._FENCED, TerminalError),
+        (KafkaError._PURGE_QUEUE, TerminalError),
+    ],
+)
+def test_each_kafka_error_has_one_meaning(code, kind):
+    assert type(translate(KafkaError(code))) is kind
+
+
+def test_a_fatal_error_is_never_called_retriable():
+    error = KafkaError(KafkaError._TRANSPORT, "gone", fatal=True)
+    assert isinstance(translate(error), TerminalError)
+
+
+def test_an_unlisted_error_follows_the_clients_own_flag():
+    assert isinstance(translate(KafkaError(KafkaError.UNKNOWN, "?", retriable=True)), RetriableError)
+    assert isinstance(translate(KafkaError(KafkaError.UNKNOWN, "?", retriable=False)), TerminalError)
+
+
+def test_the_place_and_the_brokers_words_survive_between_processes():
+    error = translate(KafkaException(KafkaError(KafkaError._TRANSPORT, "no route")), topic="T", partition=3)
+    again = pickle.loads(pickle.dumps(error))
+    assert "no route" in str(again)
+    assert (again.where.topic, again.where.partition) == ("T", 3)
+
+
+def test_an_error_that_is_ours_already_stays_itself():
+    ours = UnknownFeedError("no feed", feed="x")
+    assert translate(ours) is ours
