@@ -120,7 +120,7 @@ def _check(control: ControlFile, path: str) -> None:
         refuse("names a file twice")
     for file in control.files:
         # A name is joined to the landing folder: one with a separator could reach any file of the machine.
-        if Path(file.name).name != file.name or file.name in (".", "..") or "\0" in file.name:
+        if Path(file.name).name != file.name or file.name in ("", ".", "..") or "\0" in file.name:
             refuse(f"names {file.name!r}, which is not a plain file name")
         if not _SHA256.match(file.sha256):
             refuse(f"has {file.sha256!r} for the SHA-256 of {file.name}")

@@ -7,7 +7,7 @@ warehouse's to say, so reading a range twice, or by two loaders at once, disturb
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,7 +43,7 @@ def read_range(
     *,
     budget_s: float = BUDGET_SECONDS,
     on_corrupt: OnCorrupt | None = None,
-) -> Iterator[ConsumedBatch]:
+) -> Generator[ConsumedBatch]:
     """The feed's micro-batches in the range; other feeds' messages and manifests are passed over by their headers.
 
     kafka: librdkafka client properties. budget_s: seconds without any progress after which the broker counts as away.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feedline.batch.manifest import DeliveryManifest, PartitionRange
@@ -15,14 +15,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PartitionSpan:
-    """Offsets `start` to `end - 1` of one partition."""
+    """Offsets `start` to `end - 1` of one partition.
+
+    readable_from: below this offset the span is known to be gone from the topic, with nothing in it that had to be
+    loaded. The span still starts at its checkpoint, so that the checkpoint moves over the gap.
+    """
 
     partition: int
     start: int
     end: int
+    readable_from: int = 0
 
     def __post_init__(self) -> None:
-        if self.partition < 0 or not 0 <= self.start < self.end:
+        if self.partition < 0 or not 0 <= self.start < self.end or self.readable_from > self.end:
             raise ConfigurationError(
                 f"a span of offsets {self.start} to {self.end} holds nothing", partition=self.partition
             )
@@ -45,19 +50,30 @@ class LoadRange:
         """Offsets in the range; more than the messages of the feed when the topic carries others."""
         return sum(span.end - span.start for span in self.spans)
 
+    def readable(self) -> LoadRange:
+        """The part of the range that the topic still has: what a reader asks for."""
+        cut = ((s.partition, max(s.start, s.readable_from), s.end) for s in self.spans)
+        return LoadRange(self.feed, self.topic, tuple(PartitionSpan(p, a, b) for p, a, b in cut if a < b))
+
+    def after(self, rest: LoadRange) -> LoadRange:
+        """This range from where `rest` of it begins: spans that `rest` lacks are done and left out."""
+        starts = {span.partition: span.start for span in rest.spans}
+        left = (replace(span, start=starts[span.partition]) for span in self.spans if span.partition in starts)
+        return LoadRange(self.feed, self.topic, tuple(left))
+
     def to_dict(self) -> dict[str, Any]:
-        """As JSON that is small enough for XCom: three integers a partition."""
+        """As JSON that is small enough for XCom: four integers a partition."""
         return {
             "feed": self.feed,
             "topic": self.topic,
-            "spans": [[span.partition, span.start, span.end] for span in self.spans],
+            "spans": [[span.partition, span.start, span.end, span.readable_from] for span in self.spans],
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> LoadRange:
         """The range of `to_dict`; raises ConfigurationError when it is none."""
         try:
-            spans = tuple(PartitionSpan(int(p), int(start), int(end)) for p, start, end in document["spans"])
+            spans = tuple(PartitionSpan(*(int(number) for number in span)) for span in document["spans"])
             return cls(str(document["feed"]), str(document["topic"]), spans)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(f"not a load range: {error!r}") from error
@@ -108,7 +124,9 @@ def _span(
             partition=held.partition,
             offset=checkpoint if checkpoint is not None else held.first_offset,
         )
-    if checkpoint is not None and checkpoint < low:
+    if checkpoint is None:
+        return PartitionSpan(held.partition, low, held.end_offset)
+    if checkpoint < low:
         logger.warning(
             "feed %s, %s partition %d: offsets %d to %d left the topic before a load reached them; any delivery "
             "that lay there and was not loaded has to be produced again",
@@ -118,7 +136,7 @@ def _span(
             checkpoint,
             low - 1,
         )
-    return PartitionSpan(held.partition, max(checkpoint or 0, low), held.end_offset)
+    return PartitionSpan(held.partition, checkpoint, held.end_offset, readable_from=max(low, 0))
 
 
 def _deal(weighed: list[tuple[int, PartitionSpan]], groups: int) -> list[list[PartitionSpan]]:

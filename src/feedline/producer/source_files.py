@@ -133,9 +133,10 @@ class SourceFile:
         head = b""
         for piece in pieces:
             head += piece
-            if len(head) >= len(_UTF8_MARK):
+            if len(head) >= 4:
                 break
-        if head.startswith(_WIDE_MARKS) or b"\0" in head[:2]:
+        # A mark, or every other byte of the first two characters zero.
+        if head.startswith(_WIDE_MARKS) or b"\0\0" in (head[0:4:2], head[1:4:2]):
             raise SchemaMismatchError(
                 "the file is UTF-16 or UTF-32: feed files are UTF-8; nothing was produced from it",
                 feed=self._feed,

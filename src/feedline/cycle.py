@@ -1,0 +1,158 @@
+"""The steps of a cycle, each joining two rooms: what the command line and the Airflow tasks call.
+
+Each step can be repeated at any time, by several callers at once: producing again sends the same correlation ids, a
+plan begins at the checkpoints, and a load that finds its work done changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from datetime import date
+
+from snowflake.connector import SnowflakeConnection
+
+from feedline.batch.error_record import refused_batch
+from feedline.batch.identity import Cycle
+from feedline.batch.manifest import DeliveryManifest
+from feedline.catalog import Feed
+from feedline.consumer.group_offsets import follow_checkpoints
+from feedline.consumer.manifests import find_manifest
+from feedline.consumer.range_reader import read_range
+from feedline.consumer.ranges import LoadRange, plan_ranges
+from feedline.errors import ConfigurationError, LostRaceError
+from feedline.kafka.admin import watermarks
+from feedline.kafka.registry import registry_client, writer_schema
+from feedline.producer.delivery import BulkPolicy, Progress, produce_delivery
+from feedline.producer.error_report import error_reporter
+from feedline.producer.source_files import find_source
+from feedline.settings import Settings
+from feedline.warehouse.ledger import read_checkpoints
+from feedline.warehouse.load import LoadPolicy, LoadResult, load_batches, remaining
+
+logger = logging.getLogger(__name__)
+
+MAX_RANGES = 4
+# Another loader that won needs about the time of one transaction to finish; seconds, doubled each time, with jitter.
+LOST_RACE_ATTEMPTS = 5
+LOST_RACE_WAIT = 0.5
+
+
+def produce(
+    settings: Settings,
+    feed: Feed,
+    business_date: date,
+    cycle: Cycle = Cycle.EOD,
+    *,
+    policy: BulkPolicy | None = None,
+    progress: Progress | None = None,
+) -> DeliveryManifest:
+    """Produces the delivery that lies in the landing folder; see `produce_delivery` for what it raises."""
+    source = find_source(settings.landing, feed.name, business_date, cycle)
+    return produce_delivery(
+        feed,
+        source,
+        kafka=settings.kafka,
+        registry=settings.registry,
+        policy=policy or BulkPolicy(),
+        progress=progress,
+    )
+
+
+def delivered(
+    settings: Settings,
+    feed: Feed,
+    business_date: date,
+    cycle: Cycle = Cycle.EOD,
+    *,
+    delivery_id: str | None = None,
+) -> DeliveryManifest | None:
+    """The manifest of the feed's last delivery of the date that is on the topic, or None."""
+    return find_manifest(
+        settings.kafka,
+        feed.topic.name,
+        feed=feed.name,
+        business_date=business_date,
+        cycle=cycle,
+        delivery_id=delivery_id,
+    )
+
+
+def plan(
+    settings: Settings,
+    connection: SnowflakeConnection,
+    feed: Feed,
+    manifest: DeliveryManifest,
+    *,
+    max_ranges: int = MAX_RANGES,
+) -> tuple[LoadRange, ...]:
+    """The ranges to load for a delivery; empty when it is loaded.
+
+    Raises OffsetsExpiredError, and ConfigurationError when the checkpoints are beyond the topic's end.
+    """
+    topic = feed.topic.name
+    checkpoints = read_checkpoints(connection, feed.name, topic)
+    marks = watermarks(settings.kafka, topic, [held.partition for held in manifest.partitions])
+    for partition, (_, high) in marks.items():
+        if checkpoints.get(partition, 0) > high:
+            # Without this every delivery on the new topic would look loaded until its offsets pass the old ones.
+            raise ConfigurationError(
+                f"the warehouse has loaded the partition up to offset {checkpoints[partition]}, and it ends at {high}: "
+                "the topic was made anew; delete its rows of CONTROL.CONSUMER_CHECKPOINT, then plan again",
+                feed=feed.name,
+                topic=topic,
+                partition=partition,
+                offset=checkpoints[partition],
+            )
+    lows = {partition: low for partition, (low, _) in marks.items()}
+    return plan_ranges(manifest, checkpoints, lows, max_ranges, topic=topic)
+
+
+def load(
+    settings: Settings,
+    connection: SnowflakeConnection,
+    feed: Feed,
+    load_range: LoadRange,
+    *,
+    policy: LoadPolicy | None = None,
+) -> LoadResult:
+    """Loads a range from the topic into the feed's tables, then lets the group's offsets follow.
+
+    When another loader wins a race, what is left is looked up and loaded, a few times. Raises what `load_batches`
+    and `read_range` raise.
+    """
+    for attempt in range(1, LOST_RACE_ATTEMPTS + 1):
+        try:
+            result = _load_once(settings, connection, feed, load_range, policy or LoadPolicy())
+        except LostRaceError as error:
+            if attempt == LOST_RACE_ATTEMPTS:
+                raise
+            pause = LOST_RACE_WAIT * 2**attempt * random.uniform(0.5, 1)  # noqa: S311
+            logger.info("%s; looking again in %.1f s", error, pause)
+            time.sleep(pause)
+        else:
+            follow_checkpoints(settings.kafka, feed.name, load_range.topic, result.checkpoints)
+            return result
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _load_once(
+    settings: Settings, connection: SnowflakeConnection, feed: Feed, load_range: LoadRange, policy: LoadPolicy
+) -> LoadResult:
+    registry = registry_client(settings.registry)
+    rest = load_range.after(remaining(connection, feed, load_range))
+    with error_reporter(settings.kafka, feed) as reporter:
+        batches = read_range(settings.kafka, rest.readable(), on_corrupt=reporter.forward)
+        try:
+            return load_batches(
+                connection,
+                feed,
+                rest,
+                batches,
+                lambda schema_id: writer_schema(registry, schema_id),
+                on_bad_batch=lambda batch, error: reporter.report(refused_batch(batch.headers, batch.value, error)),
+                policy=policy,
+            )
+        finally:
+            batches.close()

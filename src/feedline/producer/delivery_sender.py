@@ -1,0 +1,201 @@
+"""Sending a delivery: messages out, acknowledgements counted, the manifest when nothing is left to acknowledge."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from feedline.batch.error_record import ErrorRecord
+from feedline.batch.headers import BatchHeaders
+from feedline.batch.identity import Delivery
+from feedline.batch.manifest import MANIFEST_PARTITION, PartitionRange
+from feedline.catalog import Feed
+from feedline.errors import AuthenticationError, FeedlineError
+from feedline.kafka.admin import watermarks
+from feedline.kafka.config import producer_config
+from feedline.kafka.errors import translate
+from feedline.producer.partitioner import BytesPartitioner
+
+METADATA_SECONDS = 30.0
+# How long one look at the delivery reports waits while a queue is full or the last acknowledgements are awaited.
+POLL_SECONDS = 0.1
+# After a failure: how long accepted messages, the error records above all, may still take.
+LAST_FLUSH_SECONDS = 5.0
+
+# A message costs its value and about this much for headers and framing, as the partitions' bytes are counted.
+HEADER_BYTES = 400
+
+
+@dataclass(slots=True)
+class _Held:
+    """What a partition has acknowledged."""
+
+    first: int = -1
+    last: int = -1
+    batches: int = 0
+    records: int = 0
+    bytes: int = 0
+    unknown: bool = False
+
+
+class DeliverySender:
+    """Sends one delivery's messages; used by one thread, with at most librdkafka's queue limit in memory."""
+
+    def __init__(self, kafka: Mapping[str, Any], feed: Feed, delivery: Delivery) -> None:
+        self._kafka = kafka
+        self._feed = feed
+        self._topic = feed.topic.name
+        self._delivery = delivery
+        self._failure: FeedlineError | None = None
+        self._held: dict[int, _Held] = {}
+        self._partitioner: BytesPartitioner | None = None
+        self._sent = 0
+        self._acknowledged = 0
+        try:
+            self._producer = Producer(producer_config(kafka) | {"error_cb": self._on_client_error})
+        except KafkaException as error:
+            raise translate(error.args[0], **self._where()) from error
+
+    @property
+    def acknowledged_records(self) -> int:
+        return sum(held.records for held in self._held.values())
+
+    def connect(self) -> None:
+        """Learns the topic's partitions; raises BrokerUnavailableError, AuthenticationError, or TerminalError when
+        there is no such topic."""
+        try:
+            found = self._producer.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
+        except KafkaException as error:
+            self._producer.poll(0)
+            raise self._failure or translate(error.args[0], **self._where()) from error
+        if found.error is not None:
+            raise translate(found.error, **self._where())
+        partitions = len(found.partitions)
+        # Another first partition for every delivery: what is left over of many deliveries does not pile up on one.
+        first = zlib.crc32(self._delivery.delivery_id.encode()) % partitions
+        self._partitioner = BytesPartitioner(partitions, first)
+
+    def send(self, headers: BatchHeaders, value: bytes) -> None:
+        """Queues a micro-batch, waiting while the queue is full; raises what an earlier message's report said."""
+        assert self._partitioner is not None, "connect first"
+        size = len(value)
+        self._produce(
+            self._topic,
+            value,
+            headers.to_kafka(),
+            self._partitioner.choose(size + HEADER_BYTES),
+            partial(self._on_batch, headers.record_count, size),
+        )
+
+    def send_error(self, record: ErrorRecord) -> None:
+        """Queues an error record for the topic's error topic."""
+        # No partition of our choice: the error topic need not have as many as the topic.
+        self._produce(self._feed.topic.error_topic, record.value, record.to_kafka(), -1, self._on_report)
+
+    def send_manifest(self, headers: BatchHeaders, value: bytes) -> None:
+        """Sends the manifest and returns when it is acknowledged."""
+        self._produce(self._topic, value, headers.to_kafka(), MANIFEST_PARTITION, self._on_report)
+        self.finish()
+
+    def finish(self) -> None:
+        """Waits until every message is acknowledged; raises, after the delivery timeout at the latest, if not."""
+        while self._acknowledged < self._sent:
+            # Not `flush`, which would go on waiting for the others after the first failure.
+            self._producer.poll(POLL_SECONDS)
+            self._check()
+        self._check()
+
+    def partitions(self) -> tuple[PartitionRange, ...]:
+        """Where the acknowledged micro-batches lie."""
+        unknown = [partition for partition, held in self._held.items() if held.unknown]
+        # A broker that recognises a repeated message acknowledges it without its offset; the delivery lies below the
+        # partition's end in any case, and a range may be too long but not too short.
+        ends = watermarks(self._kafka, self._topic, unknown) if unknown else {}
+        ranges = []
+        for partition, held in sorted(self._held.items()):
+            low, high = ends.get(partition, (held.first, held.last + 1))
+            first = held.first if held.first >= 0 else low
+            ranges.append(PartitionRange(partition, first, high, held.batches, held.records, held.bytes))
+        return tuple(ranges)
+
+    def let_go(self) -> None:
+        """After a failure: a moment for what is under way, then everything that is still queued is dropped."""
+        deadline = time.monotonic() + LAST_FLUSH_SECONDS
+        while len(self._producer) and time.monotonic() < deadline:
+            self._producer.poll(POLL_SECONDS)
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def _on_client_error(self, error: KafkaError) -> None:
+        # librdkafka retries most of its troubles; a refused login it would retry for ever.
+        failure = translate(error, **self._where())
+        if isinstance(failure, AuthenticationError) or error.fatal():
+            self._failure = self._failure or failure
+
+    def _produce(self, topic: str, value: bytes, headers: Any, partition: int, on_report: Any) -> None:
+        self._check()
+        while True:
+            try:
+                self._producer.produce(topic, value, partition=partition, headers=headers, on_delivery=on_report)
+            except BufferError:
+                self._producer.poll(POLL_SECONDS)
+                self._check()
+            except KafkaException as error:
+                raise translate(error.args[0], **self._where()) from error
+            else:
+                break
+        self._sent += 1
+        self._producer.poll(0)
+
+    def _on_batch(self, records: int, size: int, error: KafkaError | None, message: Message) -> None:
+        self._on_report(error, message)
+        if error is not None:
+            return
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        held = self._held.setdefault(partition, _Held())
+        held.batches += 1
+        held.records += records
+        held.bytes += size
+        if offset is None or offset < 0:
+            held.unknown = True
+            return
+        held.first = offset if held.first < 0 else min(held.first, offset)
+        held.last = max(held.last, offset)
+
+    def _on_report(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._acknowledged += 1
+        elif self._failure is None:
+            self._failure = translate(error, **{**self._where(), "topic": message.topic()})
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _where(self) -> dict[str, Any]:
+        return {"feed": self._feed.name, "delivery_id": self._delivery.delivery_id, "topic": self._topic}
+
+
+@contextmanager
+def delivery_sender(kafka: Mapping[str, Any], feed: Feed, delivery: Delivery) -> Iterator[DeliverySender]:
+    """A sender that is connected; its client is closed in every case, and leaves no thread."""
+    sender = DeliverySender(kafka, feed, delivery)
+    try:
+        sender.connect()
+        yield sender
+    except Exception:
+        sender.let_go()
+        raise
+    finally:
+        sender.close()
