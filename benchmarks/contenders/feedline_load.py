@@ -1,0 +1,42 @@
+"""Ours: what lies on the topic to the warehouse's tables, exactly once, by the load that Airflow runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from datetime import date
+from pathlib import Path
+
+from benchmarks.workload import bench_catalog
+from feedline import cycle
+from feedline.settings import load_settings
+from feedline.warehouse.connection import open_warehouse
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--settings", type=Path, required=True)
+    parser.add_argument("--date", type=date.fromisoformat, required=True)
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--feeds", required=True)
+    args = parser.parse_args()
+
+    settings = load_settings(args.settings)
+    catalog = bench_catalog(args.topic)
+    records = raw_bytes = 0
+    started = time.perf_counter()
+    with open_warehouse(settings.warehouse) as connection:
+        for name in args.feeds.split(","):
+            feed = catalog.feed(name)
+            manifest = cycle.delivered(settings, feed, args.date)
+            assert manifest is not None
+            for part in cycle.plan(settings, connection, feed, manifest, max_ranges=1):
+                records += cycle.load(settings, connection, feed, part).records
+            raw_bytes += manifest.raw_bytes
+    seconds = time.perf_counter() - started
+    print(json.dumps({"records": records, "raw_bytes": raw_bytes, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""`make bench`: every contender in turn, round after round, on one local stack; the table is printed and stored."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Self
+
+import snowflake.connector
+
+from benchmarks.measure import Run, python_contender, run_contender
+from benchmarks.report import raw, table
+from benchmarks.workload import bench_catalog, skew, topic_bytes
+from feedline.catalog import load_catalog
+from feedline.datagen import generate_day
+from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.local.stack import KAFKA, WAREHOUSE, StackConfig, down, status, up
+from feedline.settings import Settings
+from feedline.warehouse.provision import provision_tables
+
+RESULTS = Path(__file__).parent / "results"
+DAY = date(2026, 11, 20)
+POSITIONS_A_FUND = 200
+
+Series = dict[str, list[Run]]
+
+
+class Bench:
+    """One stack, one set of files; `runs` rounds of each comparison."""
+
+    def __init__(self, home: Path, *, runs: int, funds: int, baseline_records: int) -> None:
+        self.runs = runs
+        self.baseline_records = baseline_records
+        self.home = home
+        self.landing = home / "files"
+        self.day_landing = home / "day"
+        self.funds = funds
+        self._topics = 0
+
+    def __enter__(self) -> Self:
+        self.settings: Settings = up(StackConfig(home=self.home, airflow=False), report=self._say)
+        try:
+            catalog = load_catalog()
+            self._say(f"generating positions of {self.funds} funds, and a day of 50")
+            generate_day(
+                catalog,
+                business_date=DAY,
+                funds=self.funds,
+                seed=1,
+                out=self.landing,
+                feeds=["positions"],
+                files_per_feed=max(1, self.funds // 50),
+            )
+            generate_day(catalog, business_date=DAY, funds=50, seed=1, out=self.day_landing)
+        except BaseException:
+            down(self.home)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        down(self.home)
+
+    def files_to_kafka(self) -> Series:
+        """(a) Positions from files to acknowledged Kafka."""
+        common = self._common(self.landing)
+        few = ["--feed", "positions", "--records", str(self.baseline_records)]
+        contenders: Mapping[str, Callable[[str], list[str]]] = {
+            "feedline, zstd": lambda topic: python_contender(
+                "feedline_files", *common, "--topic", topic, "--feeds", "positions"
+            ),
+            "feedline, lz4": lambda topic: python_contender(
+                "feedline_files", *common, "--topic", topic, "--feeds", "positions", "--compression", "lz4"
+            ),
+            "one Avro message a record": lambda topic: python_contender(
+                "record_a_message", *common, "--topic", topic, *few
+            ),
+            "Kafka's producer-performance": lambda topic: python_contender(
+                "producer_performance", *common, "--topic", topic, *few
+            ),
+        }
+        return self._rounds(contenders, measure_topic=True)
+
+    def topic_to_table(self) -> Series:
+        """(b) Positions from the topic to their table."""
+        topic = self._topic()
+        run_contender(
+            python_contender("feedline_files", *self._common(self.landing), "--topic", topic, "--feeds", "positions"),
+            [],
+        )
+        reading = ["--settings", str(self.home / "settings.json"), "--date", DAY.isoformat(), "--topic", topic]
+
+        def usual(way: str, records: int) -> Callable[[str], list[str]]:
+            arguments = ["--feed", "positions", "--records", str(records)]
+            return lambda _: python_contender("usual_load", way, *reading, *arguments)
+
+        contenders = {
+            "feedline": lambda _: python_contender("feedline_load", *reading, "--feeds", "positions"),
+            "write_pandas": usual("write_pandas", self.baseline_records),
+            "row-wise INSERT": usual("rows", 200),
+        }
+        series = self._rounds(contenders, before=self._empty_tables)
+        self._delete(topic)
+        return series
+
+    def whole_day(self) -> Series:
+        """(c) All ten feeds of 50 funds, files to Kafka and topic to tables; what the steps take without Airflow."""
+        feeds = ",".join(load_catalog().feeds)
+        produced: list[Run] = []
+        loaded: list[Run] = []
+        for number in range(self.runs):
+            self._say(f"whole day, round {number + 1}")
+            topic = self._topic()
+            self._empty_tables()
+            command = ["feedline_files", *self._common(self.day_landing), "--topic", topic, "--feeds", feeds]
+            produced.append(self._measured(python_contender(*command), topic))
+            reading = ["--settings", str(self.home / "settings.json"), "--date", DAY.isoformat(), "--topic", topic]
+            run = self._measured(python_contender("feedline_load", *reading, "--feeds", feeds), topic)
+            loaded.append(run)
+            self._delete(topic)
+        return {"files to Kafka": produced, "topic to tables": loaded}
+
+    def _common(self, landing: Path) -> list[str]:
+        return ["--settings", str(self.home / "settings.json"), "--landing", str(landing), "--date", DAY.isoformat()]
+
+    def _rounds(
+        self,
+        contenders: Mapping[str, Callable[[str], list[str]]],
+        *,
+        measure_topic: bool = False,
+        before: Callable[[], None] = lambda: None,
+    ) -> Series:
+        series: Series = {name: [] for name in contenders}
+        # One round more than is counted: the first warms caches, the registry and the broker's compiled code.
+        for number in range(self.runs + 1):
+            for name, command in contenders.items():
+                self._say(f"{name}, round {number} of {self.runs}")
+                topic = self._topic() if measure_topic else ""
+                before()
+                run = self._measured(command(topic), topic)
+                if topic:
+                    self._delete(topic)
+                if number:
+                    series[name].append(run)
+        return series
+
+    def _measured(self, command: list[str], topic: str) -> Run:
+        pids = [s.pid for s in status(self.home) if s.name in (KAFKA, WAREHOUSE) and s.pid is not None]
+        run = run_contender(command, pids)
+        if topic:
+            sizes = topic_bytes(self.home / "kafka", topic)
+            run.extra.update(wire_bytes=sum(sizes), skew=skew(sizes))
+        return run
+
+    def _topic(self) -> str:
+        self._topics += 1
+        name = f"BENCH.{os.getpid()}.{self._topics}"
+        ensure_topics(admin_client(self.settings.kafka), bench_catalog(name).topics(), 1)
+        return name
+
+    def _delete(self, topic: str) -> None:
+        deleted = admin_client(self.settings.kafka).delete_topics([topic, f"{topic}.ERROR"])
+        for future in deleted.values():
+            future.result(30)
+
+    def _empty_tables(self) -> None:
+        with snowflake.connector.connect(**self.settings.warehouse) as connection, connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE IF EXISTS FEEDLINE")
+            provision_tables(connection, load_catalog())
+
+    @staticmethod
+    def _say(text: str) -> None:
+        if sys.stderr.isatty():
+            print(text, file=sys.stderr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python -m benchmarks.run --runs 5 --only files_to_kafka",
+    )
+    parser.add_argument("--runs", type=int, default=5, help="counted rounds of each comparison (default 5)")
+    parser.add_argument("--funds", type=int, default=250, help="positions of so many funds, 200 each (default 250)")
+    parser.add_argument("--baseline-records", type=int, default=10_000, help="records for the slow contenders")
+    parser.add_argument("--only", choices=("files_to_kafka", "topic_to_table", "whole_day"))
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the table and the figures go")
+    args = parser.parse_args()
+
+    home = Path(tempfile.mkdtemp(prefix="feedline-bench-"))
+    parts: list[str] = []
+    figures = {}
+    try:
+        with Bench(home, runs=args.runs, funds=args.funds, baseline_records=args.baseline_records) as bench:
+            comparisons = {
+                "files_to_kafka": (
+                    "(a) Files to acknowledged Kafka, positions",
+                    bench.files_to_kafka,
+                    "feedline, zstd",
+                ),
+                "topic_to_table": ("(b) Topic to table, positions", bench.topic_to_table, "feedline"),
+                "whole_day": ("(c) The whole day of 50 funds, ten feeds", bench.whole_day, "files to Kafka"),
+            }
+            for name, (title, measure, ours) in comparisons.items():
+                if args.only in (None, name):
+                    series = measure()
+                    parts.append(table(title, series, ours))
+                    figures[name] = raw(series)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    text = f"# Benchmarks\n\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine}, {args.runs} runs.\n\n" + "\n".join(
+        parts
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    suffix = f"-{args.only}" if args.only else ""
+    (args.out / f"results{suffix}.md").write_text(text, encoding="utf-8")
+    (args.out / f"results{suffix}.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
