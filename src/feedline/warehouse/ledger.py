@@ -14,9 +14,10 @@ from datetime import datetime
 from snowflake.connector import SnowflakeConnection
 
 from feedline.catalog import Feed
+from feedline.consumer.range_reader import group_of
 from feedline.errors import ConfigurationError, LostRaceError, WarehouseUnavailableError
 from feedline.warehouse.connection import Session
-from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, consumer_group, fence_table, literal
+from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, fence_table, literal
 
 # One attempt at the fence. An account makes it wait for the lock, the stand-in refuses it at once and the connector
 # asks again until this time is over; it is well under the connector's own limit and over a usual COPY.
@@ -129,7 +130,7 @@ def move_checkpoints(session: Session, feed: str, topic: str, moves: Collection[
         rows = ", ".join(f"({m.partition}, {m.next_offset})" for m in created)
         done += session.affected(
             f"INSERT INTO {CONSUMER_CHECKPOINT} (CONSUMER_GROUP, TOPIC, PARTITION, NEXT_OFFSET, EPOCH, MOVED_AT) "
-            f"SELECT {literal(consumer_group(feed))}, {literal(topic)}, V.NEW_PARTITION, V.TO_OFFSET, 1, {literal(at)} "
+            f"SELECT {literal(group_of(feed))}, {literal(topic)}, V.NEW_PARTITION, V.TO_OFFSET, 1, {literal(at)} "
             f"FROM (SELECT COLUMN1 AS NEW_PARTITION, COLUMN2 AS TO_OFFSET FROM VALUES {rows}) V "
             f"WHERE NOT EXISTS (SELECT 1 FROM {CONSUMER_CHECKPOINT} C "
             f"WHERE {_of_group(feed, topic)} AND C.PARTITION = V.NEW_PARTITION)",
@@ -157,4 +158,4 @@ def require_unmoved(found: Mapping[int, Checkpoint], moves: Collection[Move], fe
 
 
 def _of_group(feed: str, topic: str) -> str:
-    return f"CONSUMER_GROUP = {literal(consumer_group(feed))} AND TOPIC = {literal(topic)}"
+    return f"CONSUMER_GROUP = {literal(group_of(feed))} AND TOPIC = {literal(topic)}"

@@ -13,7 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -165,7 +165,7 @@ def _remaining(load_range: LoadRange, positions: dict[int, Checkpoint]) -> LoadR
             )
         start = max(span.start, at.next_offset) if at else span.start
         if start < span.end:
-            spans.append(PartitionSpan(span.partition, start, span.end))
+            spans.append(replace(span, start=start))
     return LoadRange(load_range.feed, load_range.topic, tuple(spans))
 
 

@@ -53,11 +53,6 @@ def fence_table(table: str) -> str:
     return f"{CONTROL_SCHEMA}.{quoted(f'LOAD_FENCE_{table}')}"
 
 
-def consumer_group(feed: str) -> str:
-    """The group under which a feed's checkpoints are kept, in the warehouse and in Kafka."""
-    return f"feedline.{feed}"
-
-
 def literal(value: str | int | date | datetime | None) -> str:
     """A value as a SQL literal; a datetime must have a zone."""
     if value is None:
