@@ -116,4 +116,3 @@ def _build(
     if node.op in _WITH_BYTES:
         buffers.append(buffer(DATA))
     return pa.Array.from_buffers(kind, count, buffers, null_count=-1 if node.nullable else 0, children=children)
-

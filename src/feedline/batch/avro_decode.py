@@ -42,7 +42,6 @@ from feedline.batch.avro_program import (
 from feedline.batch.native import (
     SOURCES,
     copy_bytes,
-    load_i64,
     load_u8,
     read_varint,
     store_i32,

@@ -111,7 +111,7 @@ def write_fixed_decimal(at: int, low: Any, high: int, size: int) -> int:
 
 
 @njit(inline="always")
-def _symbol(texts: Any, ends: Any, first: int, count: int, at: int, length: int) -> int:
+def symbol_of(texts: Any, ends: Any, first: int, count: int, at: int, length: int) -> int:
     for index in range(count):
         start = ends[first + index]
         if ends[first + index + 1] - start == length:
@@ -239,7 +239,7 @@ def _make(sources: int) -> tuple[Any, Any]:
             elif op == ENUM:
                 begin = np.int64(load_i32(values + 4 * index))
                 length = np.int64(load_i32(values + 4 * index + 4)) - begin
-                symbol = _symbol(texts, ends, ops[pc, A], ops[pc, B], table[pc, _DATA] + begin, length)
+                symbol = symbol_of(texts, ends, ops[pc, A], ops[pc, B], table[pc, _DATA] + begin, length)
                 if symbol < 0:
                     place[0], place[1] = row_of[0], pc
                     return UNKNOWN_SYMBOL

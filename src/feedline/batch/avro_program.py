@@ -155,9 +155,7 @@ class _Reader:
         if kind in _PLAIN:
             return _primitive(schema, place)
         if kind == "array":
-            items = self.node(
-                schema["items"], name="item", path=f"{path}[]", namespace=namespace, depth=depth + 1
-            )
+            items = self.node(schema["items"], name="item", path=f"{path}[]", namespace=namespace, depth=depth + 1)
             return Node(op=ARRAY, children=(items,), **place)
         return self._define(schema, place, namespace, depth)
 
@@ -249,7 +247,8 @@ def _decimal_of(schema: Mapping[str, Any], path: str) -> tuple[int, int]:
 class Compiled:
     """A schema's program: `ops` has a row a node; `nodes[pc]` is that row's node, None for the two END rows.
 
-    Enum symbols are byte strings laid end to end: symbol i is `texts[ends[i]:ends[i + 1]]`.
+    Enum symbols are byte strings laid end to end: symbol i is `texts[ends[i]:ends[i + 1]]`. So are the names as JSON
+    closes them (`price"`), one a row, in `names` and `bounds`; optional[pc]: a missing field is null.
     """
 
     ops: Program
@@ -257,6 +256,9 @@ class Compiled:
     frames: int
     texts: NDArray[np.uint8]
     ends: NDArray[np.int64]
+    names: NDArray[np.uint8]
+    bounds: NDArray[np.int64]
+    optional: NDArray[np.bool_]
 
 
 def compile_schema(root: Node) -> Compiled:
@@ -294,14 +296,28 @@ def compile_schema(root: Node) -> Compiled:
     rows.append([RECORD_END, NOT_NULL, len(rows) + 1, -1, 0, 0, 0, 0, 0, 0])
     nodes.append(None)
     ends, joined = lay_out(texts)
-    return Compiled(np.array(rows, dtype=np.int64), tuple(nodes), frames, joined, ends)
+    bounds, names = lay_out([f'{node.name}"'.encode() if node else b"" for node in nodes])
+    optional = np.array([node is not None and node.nullable and node.default in (MISSING, None) for node in nodes])
+    return Compiled(np.array(rows, dtype=np.int64), tuple(nodes), frames, joined, ends, names, bounds, optional)
+
+
+def first_guesses(ops: Program) -> NDArray[np.int64]:
+    """For each field the one that follows it in its record (row pc), and for each record its first (row n + 1 + pc)."""
+    rows = len(ops)
+    follows = np.zeros(2 * rows + 1, dtype=np.int64)
+    follows[rows:] = np.arange(rows + 1)
+    for pc in range(rows):
+        parent, after = int(ops[pc, PARENT]), int(ops[pc, END])
+        stop = rows - 1 if parent < 0 else int(ops[parent, END])
+        follows[pc] = after if after < stop else parent + 1
+    return follows
 
 
 def lay_out(texts: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Byte strings end to end: their n + 1 bounds and their bytes."""
     ends = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum([len(text) for text in texts], out=ends[1:])
-    return ends, np.frombuffer(b"".join(texts), dtype=np.uint8)
+    return ends, np.frombuffer(bytearray(b"".join(texts)), dtype=np.uint8)
 
 
 def least_bytes(node: Node) -> int:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from feedline.batch import avro_decode, avro_encode
 from feedline.batch.arrow_build import arena_layout, build_batch
 from feedline.batch.arrow_types import arrow_schema
-from feedline.batch.avro_program import NOT_NULL, Compiled, Node, compile_schema, least_bytes, schema_tree
+from feedline.batch.avro_program import Compiled, Node, compile_schema, least_bytes, first_guesses, schema_tree
 from feedline.catalog.feeds import AvroSchema
 from feedline.errors import CorruptBatchError, SchemaMismatchError
 
@@ -65,6 +65,8 @@ class RecordCodec:
         self.root: Node = schema_tree(schema)
         self.arrow_schema: pa.Schema = arrow_schema(self.root)
         self.program: Compiled = compile_schema(self.root)
+        # The order of fields in the last record of JSON; a guess only, so threads may overwrite each other's.
+        self.field_order = first_guesses(self.program.ops)
         self.least_bytes = least_bytes(self.root)
         self._loose_types = [_loose(kind) for kind in self.arrow_schema.types]
 
@@ -88,10 +90,10 @@ class RecordCodec:
         _, exported = batch.__arrow_c_array__()
         root = _capsule_pointer(exported, _ARRAY_CAPSULE)
         most = avro_encode.bind(program.ops, program.frames, root, table, start, stop)
-        scratch = _scratch(most + avro_encode.SLACK)
+        out = scratch(most + avro_encode.SLACK)
         place = np.zeros(2, dtype=np.int64)
         written = avro_encode.encode(
-            program.ops, program.texts, program.ends, program.frames, table, start, stop, scratch.ctypes.data, place
+            program.ops, program.texts, program.ends, program.frames, table, start, stop, out.ctypes.data, place
         )
         if written < 0:
             node = program.nodes[place[1]]
@@ -100,7 +102,7 @@ class RecordCodec:
             if written == avro_encode.UNKNOWN_SYMBOL:
                 what = "a value that is none of the enum's symbols"
             raise SchemaMismatchError(f"row {place[0]} has {what}", field=node.path)
-        return scratch[:written].tobytes()
+        return out[:written].tobytes()
 
     def decode(
         self,
@@ -198,7 +200,7 @@ def _loose(kind: pa.DataType) -> pa.DataType:
 _threads = threading.local()
 
 
-def _scratch(size: int) -> Any:
+def scratch(size: int) -> Any:
     """This thread's buffer of at least that many bytes: fresh pages for every batch would cost more than encoding."""
     buffer = getattr(_threads, "buffer", None)
     if buffer is None or len(buffer) < size:
