@@ -1,0 +1,61 @@
+# Everything runs from .venv, which `make` fills from the lock (requirements.txt) on first use.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+FUNDS ?= 50
+SEED ?= 1
+PYTEST := $(BIN)/pytest
+
+.PHONY: help install demo stop status test unit integration e2e bench lint format lock clean
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## Install the locked packages into .venv
+
+.venv/.installed: requirements.txt requirements-bootstrap.txt pyproject.toml tools/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py
+
+demo: install ## Run one whole EOD day on the local stack: make demo FUNDS=500 DATE=2026-11-20
+	@$(BIN)/feedline demo --funds $(FUNDS) --seed $(SEED) $(if $(DATE),--business-date $(DATE))
+
+stop: install ## Stop the local stack; its data stays
+	@$(BIN)/feedline stack down
+
+status: install ## Show the local stack
+	@$(BIN)/feedline stack status
+
+test: unit integration e2e ## Run all tests
+
+unit: install ## Run the tests that need no service
+	@$(PYTEST) tests/unit
+
+integration: install ## Run the tests against a real broker, a real registry and the warehouse stand-in
+	@$(PYTEST) tests/integration
+
+e2e: install ## Run both Dags in Airflow, and the browser tests
+	@$(PYTEST) tests/e2e
+
+bench: install ## Measure, side by side in one run, and store the table in benchmarks/results
+	@$(BIN)/python benchmarks/run.py
+
+lint: install ## Check style, types and formatting
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+
+format: install ## Format the sources
+	@$(BIN)/ruff check --quiet --fix . && $(BIN)/ruff format --quiet .
+
+lock: install ## Resolve pyproject.toml again and write the lock files
+	@$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.txt
+	@printf 'editables\nhatchling>=1.27\npip\nuv\n' | $(BIN)/uv pip compile - --quiet --upgrade -c requirements.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  -o requirements-bootstrap.txt
+
+clean: ## Stop the local stack and delete everything that was made
+	@if [ -x $(BIN)/feedline ]; then $(BIN)/feedline stack down; fi
+	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
