@@ -38,7 +38,7 @@ e2e: install ## Run both Dags in Airflow, and the browser tests
 	@$(PYTEST) tests/e2e
 
 bench: install ## Measure, side by side in one run, and store the table in benchmarks/results
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run
 
 lint: install ## Check style, types and formatting
 	@$(BIN)/ruff check --quiet .
