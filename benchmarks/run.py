@@ -166,8 +166,8 @@ class Bench:
         return name
 
     def _delete(self, topic: str) -> None:
-        deleted = admin_client(self.settings.kafka).delete_topics([topic, f"{topic}.ERROR"])
-        for future in deleted.values():
+        admin = admin_client(self.settings.kafka)
+        for future in admin.delete_topics([topic, f"{topic}.ERROR"]).values():
             future.result(30)
 
     def _empty_tables(self) -> None:
