@@ -44,7 +44,7 @@ CONTROL_STATEMENTS = (
   RAW_BYTES NUMBER(19,0) NOT NULL COMMENT 'Bytes of its value before compression.',
   STATUS VARCHAR(9) NOT NULL COMMENT 'LOADED, DUPLICATE (loaded before) or ERROR (cannot be decoded).',
   REASON VARCHAR COMMENT 'Of an ERROR: why.',
-  LOADED_AT TIMESTAMP_TZ NOT NULL COMMENT 'When the load that wrote the row began to write.'
+  LOADED_AT TIMESTAMP_TZ NOT NULL COMMENT 'When the load that wrote the row decoded it.'
 ) COMMENT = 'One row a message that a load has dealt with.'""",
     f"""CREATE TABLE IF NOT EXISTS {CONSUMER_CHECKPOINT} (
   CONSUMER_GROUP VARCHAR NOT NULL COMMENT 'feedline.<feed>.',

@@ -12,6 +12,7 @@ import pyarrow as pa
 from feedline.batch.codec import codec_for
 from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.headers import JSON
+from feedline.batch.json_batch import decode_json_batch
 from feedline.batch.wire import PREFIX_BYTES, schema_id_of
 from feedline.catalog import Feed
 from feedline.errors import CorruptBatchError
@@ -75,8 +76,6 @@ class Decoder:
         counts = [batch.headers.record_count for batch in group]
         records: pa.RecordBatch
         if content_type == JSON:
-            from feedline.batch.json_batch import decode_json_batch  # noqa: PLC0415
-
             records = decode_json_batch(bodies, counts, codec_for(self._feed.schema))
         else:
             records = codec_for(self._record_schema(schema_id)).decode(bodies, counts)

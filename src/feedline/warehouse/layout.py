@@ -96,7 +96,7 @@ METADATA = (
     Column("_TOPIC", "VARCHAR", "The Kafka topic.", ()),
     Column("_PARTITION", "NUMBER(10,0)", "The topic's partition.", ()),
     Column("_OFFSET", "NUMBER(19,0)", "The message's offset in the partition.", ()),
-    Column("_LOADED_AT", "TIMESTAMP_TZ", "When the load that wrote the row began to write.", ()),
+    Column("_LOADED_AT", "TIMESTAMP_TZ", "When the load that wrote the row decoded it.", ()),
 )
 ITEM_INDEX = Column("_ITEM_INDEX", "NUMBER(10,0)", "The item's place in its array, from 0.", ())
 

@@ -185,7 +185,6 @@ class _Load:
     on_step: OnStep
     policy: LoadPolicy
     load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     known: dict[str, int] = field(default_factory=dict)
     deliveries: set[str] = field(default_factory=set)
 
@@ -214,7 +213,7 @@ class _Load:
         self.deliveries |= new
 
     def _prepare(self, chunk: Sequence[ConsumedBatch], known: Mapping[str, int]) -> Prepared:
-        return prepare(chunk, known, self.decoder, root=self.root, load_id=self.load_id, loaded_at=self.loaded_at)
+        return prepare(chunk, known, self.decoder, root=self.root, load_id=self.load_id, loaded_at=datetime.now(UTC))
 
     def _load_chunk(self, chunk: Prepared | None, *, last: bool) -> None:
         """Loads one chunk in one transaction; the last one's moves the checkpoints to the end of the range."""
@@ -261,7 +260,7 @@ class _Load:
                     return False
                 copy_files(self.session, stage_path, chunk.files)
                 self.on_step(Step.COPIED)
-            ledger.move_checkpoints(self.session, self.feed.name, self.todo.topic, moves, self.loaded_at)
+            ledger.move_checkpoints(self.session, self.feed.name, self.todo.topic, moves, datetime.now(UTC))
             self.on_step(Step.COMMITTING)
         except BaseException:
             # Also when a signal ends the task here: an open transaction would keep the feed's turn.

@@ -89,7 +89,7 @@ class _Rows:
             "rows": int(rows),
             "dates": (first_date, last_date),
             "loads": (first_load, last_load),
-            "nulls": {key.name: int(count) for key, count in zip(self.keys, null_counts, strict=True)},
+            "nulls": {key.name: int(count or 0) for key, count in zip(self.keys, null_counts, strict=True)},
         }
 
     def ledger(self) -> dict[str, tuple[int, int]]:

@@ -17,6 +17,7 @@ from snowflake.connector import SnowflakeConnection
 
 from feedline.batch.codec import codec_for
 from feedline.batch.consumed import ConsumedBatch
+from feedline.batch.control_totals import add_exact
 from feedline.batch.headers import AVRO, BatchHeaders
 from feedline.batch.identity import Cycle, correlation_id
 from feedline.batch.manifest import DeliveryManifest, FileCount, FundCount, PartitionRange
@@ -33,6 +34,8 @@ from feedline.settings import Settings
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.load import LoadResult, load_batches
 from feedline.warehouse.provision import provision_tables
+from feedline.warehouse.report import ValidationReport
+from feedline.warehouse.validate import validate_delivery
 
 PARTITIONS = 4
 BUSINESS_DATE = date(2026, 11, 20)
@@ -148,6 +151,12 @@ class Bench:
     reported: list[tuple[ConsumedBatch, CorruptBatchError]] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
 
+    def use_schema(self, schema: dict[str, Any]) -> None:
+        """Publishes with another schema from now on."""
+        self.feed = replace(self.feed, schema=schema)
+        registry = registry_client(self.settings.registry)
+        self.schema_id = register_schema(registry, batch_subject(self.feed), batch_schema(self.feed))
+
     def publish(
         self,
         records: Sequence[dict[str, Any]],
@@ -204,8 +213,8 @@ class Bench:
     ) -> DeliveryManifest:
         def totals(some: Sequence[dict[str, Any]]) -> dict[str, Decimal]:
             return {
-                "quantity": sum((r["quantity"] for r in some), Decimal()),
-                "value": sum((r["value"] or Decimal() for r in some), Decimal()),
+                "quantity": add_exact(r["quantity"] for r in some),
+                "value": add_exact(r["value"] or Decimal() for r in some),
             }
 
         funds = sorted({r["fund"] for r in records})
@@ -258,6 +267,9 @@ class Bench:
             **options,
         )
 
+    def validate(self, manifest: DeliveryManifest, **options: Any) -> ValidationReport:
+        return validate_delivery(self.connection, self.feed, manifest, **options)
+
     def read(self) -> Iterator[ConsumedBatch]:
         return read_range(self.settings.kafka, self.range())
 
@@ -273,7 +285,7 @@ class Bench:
 
 
 @pytest.fixture
-def holdings(connection: SnowflakeConnection, warehouse_settings: Settings) -> Iterator[Bench]:
+def holdings(connection: SnowflakeConnection, warehouse_settings: Settings) -> Bench:
     """A provisioned feed of its own, with a topic and tables nobody else uses."""
     name = f"holdings_{next(_numbers)}_{uuid.uuid4().hex[:6]}"
     topic = Topic(f"TEST.{name}", partitions=PARTITIONS)
@@ -291,7 +303,7 @@ def holdings(connection: SnowflakeConnection, warehouse_settings: Settings) -> I
     registry = registry_client(warehouse_settings.registry)
     schema_id = register_schema(registry, batch_subject(feed), batch_schema(feed))
     provision_tables(connection, Catalog({name: feed}))
-    yield Bench(feed, replace(warehouse_settings), connection, schema_id)
+    return Bench(feed, warehouse_settings, connection, schema_id)
 
 
 @pytest.fixture

@@ -122,9 +122,7 @@ def test_a_loader_whose_checkpoint_was_moved_meanwhile_changes_nothing(holdings,
     assert holdings.orders() == list(range(20))
 
 
-def test_the_same_batch_loaded_meanwhile_from_another_partition_is_dropped(
-    holdings, make_holding, another_connection
-):
+def test_the_same_batch_loaded_meanwhile_from_another_partition_is_dropped(holdings, make_holding, another_connection):
     records = [make_holding(n) for n in range(20)]
     delivery = holdings.publish(records, partitions=[0]).delivery_id
     holdings.publish(records, partitions=[1], delivery_id=delivery)
@@ -157,6 +155,6 @@ def test_chunks_move_the_checkpoint_one_by_one(holdings, make_holding):
 def test_a_column_that_the_table_lacks_stops_the_load_before_anything_is_written(holdings, make_holding):
     holdings.publish([make_holding(n) for n in range(10)])
     holdings.query("ALTER TABLE {table} DROP COLUMN NOTE")
-    with pytest.raises(ConfigurationError, match="column NOTE .* is missing"):
+    with pytest.raises(ConfigurationError, match=r"column NOTE .* is missing"):
         holdings.load()
     assert holdings.orders() == []

@@ -1,0 +1,104 @@
+"""`feedline delivery`: what came, what was loaded, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import click
+
+from feedline import cycle
+from feedline.catalog import Feed, load_catalog
+from feedline.cli.feed_options import business_date_option, chosen_feeds, feeds_option
+from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
+from feedline.consumer.error_counts import error_counts
+from feedline.settings import Settings, load_settings
+from feedline.warehouse.connection import open_warehouse
+from feedline.warehouse.status import MISSING, DeliveryStatus, delivery_status
+
+COLUMNS = ("feed", "status", "files", "source records", "messages", "loaded", "errors", "balanced", "raw MB", "seconds")
+
+
+@click.group()
+def delivery() -> None:
+    """Look at deliveries."""
+
+
+@delivery.command()
+@business_date_option
+@feeds_option
+@format_option
+@click.pass_context
+def status(context: click.Context, business_date: datetime, feeds: str | None, output_format: str) -> None:
+    """Show what came of a business date, feed by feed.
+
+    A feed is balanced when every source record is in its table or on the error topic. Exits with 4 when a feed of the
+    date is missing, unchecked, failed or not balanced.
+
+    \b
+    Examples:
+      feedline delivery status --business-date 2026-11-20
+      feedline delivery status --business-date 2026-11-20 --feeds positions,tax_lots --format json
+    """
+    settings = load_settings()
+    rows = statuses(settings, chosen_feeds(load_catalog(settings.catalog), feeds), business_date.date())
+    show_statuses(rows, business_date.date(), output_format)
+    context.exit(OK if all(row.complete for row in rows) else INCOMPLETE)
+
+
+def statuses(settings: Settings, feeds: Sequence[Feed], business_date: date) -> list[DeliveryStatus]:
+    """Of each feed what its tables, its topic and its error topic say about the date."""
+    errors: dict[str, int] = {}
+    for error_topic in {feed.topic.error_topic for feed in feeds}:
+        errors |= error_counts(settings.kafka, error_topic)
+    with open_warehouse(settings.warehouse) as connection:
+        found = delivery_status(connection, feeds, business_date, error_topic_records=errors)
+        missing = [feed for feed, row in zip(feeds, found, strict=True) if row.status == MISSING]
+        # What was never validated is known from its manifest on the topic alone.
+        announced = [cycle.delivered(settings, feed, business_date) for feed in missing]
+        if any(announced):
+            manifests = [manifest for manifest in announced if manifest is not None]
+            found = delivery_status(connection, feeds, business_date, announced=manifests, error_topic_records=errors)
+    return found
+
+
+def show_statuses(rows: Sequence[DeliveryStatus], business_date: date, output_format: str) -> None:
+    """The statuses on standard output; under a table, on standard error, what is wrong and what to do."""
+    if output_format == "json":
+        print_json([row.to_dict() for row in rows])
+        return
+    print_table(COLUMNS, [_cells(row) for row in rows], title=f"Deliveries of {business_date}")
+    for row in rows:
+        for trouble in _troubles(row):
+            say(f"{row.feed}: {trouble}")
+
+
+def _cells(row: DeliveryStatus) -> tuple[object, ...]:
+    return (
+        row.feed,
+        row.status,
+        row.files,
+        row.source_records,
+        row.messages,
+        row.loaded,
+        row.errors,
+        row.balanced,
+        row.raw_bytes / 1e6,
+        row.seconds,
+    )
+
+
+def _troubles(row: DeliveryStatus) -> list[str]:
+    if row.delivery_id is None:
+        return ["no delivery of this date is known: produce it, then load it"]
+    told = []
+    if row.source_records != row.loaded + row.errors:
+        told.append(f"{row.source_records} source records, but {row.loaded} loaded and {row.errors} refused: load it")
+    if row.errors != row.error_topic_records:
+        told.append(
+            f"{row.errors} records were refused, but {row.error_topic_records} lie on the error topic: they may have "
+            "passed its retention; otherwise produce the delivery again"
+        )
+    if not told and not row.complete:
+        told.append(f"its validation is {row.status}: run `feedline load`, which validates, and see what it says")
+    return told

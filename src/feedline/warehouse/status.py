@@ -1,0 +1,154 @@
+"""What came of a business date: per feed what was announced, what is in the tables, what is on the error topic."""
+
+# Names in these statements are checked by `quoted`, values written by `literal`.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from snowflake.connector import SnowflakeConnection
+
+from feedline.batch.manifest import DeliveryManifest
+from feedline.catalog import Feed
+from feedline.warehouse.connection import Session
+from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of
+from feedline.warehouse.names import LOAD_LEDGER, data_table, literal
+
+MISSING = "MISSING"
+UNCHECKED = "UNCHECKED"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """One delivery, or a feed that has none (status MISSING, all counts 0).
+
+    status: COMPLETE and FAILED as it was last validated, UNCHECKED when it never was. errors: records that the
+    manifest and the ledger say were refused; error_topic_records: distinct ones that lie on the error topic. seconds:
+    from the last acknowledged message to the last decoded one.
+    """
+
+    feed: str
+    delivery_id: str | None = None
+    status: str = MISSING
+    files: int = 0
+    source_records: int = 0
+    messages: int = 0
+    loaded: int = 0
+    errors: int = 0
+    error_topic_records: int = 0
+    raw_bytes: int = 0
+    seconds: float | None = None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every source record is in the table or on the error topic."""
+        return (
+            self.delivery_id is not None
+            and self.source_records == self.loaded + self.errors
+            and self.errors == self.error_topic_records
+        )
+
+    @property
+    def complete(self) -> bool:
+        return self.balanced and self.status == COMPLETE
+
+    def to_dict(self) -> dict[str, Any]:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {**fields, "balanced": self.balanced}
+
+
+def delivery_status(
+    connection: SnowflakeConnection,
+    feeds: Collection[Feed],
+    business_date: date,
+    *,
+    announced: Collection[DeliveryManifest] = (),
+    error_topic_records: Mapping[str, int] | None = None,
+) -> list[DeliveryStatus]:
+    """The latest delivery of each feed for the date, in the order of `feeds`.
+
+    announced: manifests found on the topics, for deliveries that were not validated yet. error_topic_records: by
+    delivery id, as `consumer.error_counts` counts them. Raises WarehouseUnavailableError.
+    """
+    session = Session(connection)
+    latest = {manifest.feed: _Announced.of_manifest(manifest) for manifest in announced}
+    for row in deliveries_of(session, business_date):
+        known = latest.get(row.feed)
+        if known is None or known.delivery_id == row.delivery_id or known.produced_at < row.produced_at:
+            latest[row.feed] = _Announced.of_row(row)
+    on_topic = error_topic_records or {}
+    return [
+        _status(session, feed, latest[feed.name], on_topic.get(latest[feed.name].delivery_id, 0))
+        if feed.name in latest
+        else DeliveryStatus(feed.name)
+        for feed in feeds
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    delivery_id: str
+    status: str
+    files: int
+    source_records: int
+    batches: int
+    error_records: int
+    raw_bytes: int
+    produced_at: datetime
+
+    @classmethod
+    def of_manifest(cls, manifest: DeliveryManifest) -> _Announced:
+        return cls(
+            manifest.delivery_id,
+            UNCHECKED,
+            len(manifest.files),
+            manifest.source_records,
+            manifest.batches,
+            manifest.error_records,
+            manifest.raw_bytes,
+            manifest.produced_at,
+        )
+
+    @classmethod
+    def of_row(cls, row: DeliveryRow) -> _Announced:
+        return cls(
+            row.delivery_id,
+            row.status,
+            row.source_files,
+            row.source_records,
+            row.batches,
+            row.error_records,
+            row.raw_bytes,
+            row.produced_at,
+        )
+
+
+def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic: int) -> DeliveryStatus:
+    this = literal(announced.delivery_id)
+    [(loaded, last_load)] = session.execute(
+        f'SELECT COUNT(*), MAX("_LOADED_AT") FROM {data_table(feed.table)} WHERE "_DELIVERY_ID" = {this}',
+        doing=f"cannot count the rows of {feed.table}",
+    )
+    # A corrupt micro-batch that was sent twice is refused twice, and counted once.
+    [(refused,)] = session.execute(
+        f"SELECT SUM(CAST(RECORDS AS NUMBER(38,0))) FROM (SELECT DISTINCT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} "
+        f"WHERE FEED = {literal(feed.name)} AND DELIVERY_ID = {this} AND STATUS = 'ERROR')",
+        doing="cannot read the ledger",
+    )
+    return DeliveryStatus(
+        feed=feed.name,
+        delivery_id=announced.delivery_id,
+        status=announced.status,
+        files=announced.files,
+        source_records=announced.source_records,
+        messages=announced.batches,
+        loaded=int(loaded),
+        errors=announced.error_records + int(refused or 0),
+        error_topic_records=on_error_topic,
+        raw_bytes=announced.raw_bytes,
+        seconds=max(0.0, (last_load - announced.produced_at).total_seconds()) if last_load else None,
+    )
