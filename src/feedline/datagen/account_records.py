@@ -85,7 +85,10 @@ def account_dimension_records(market: Market, fund: Fund) -> Iterator[Section]:
                 "sub_fund": fund.name,
                 "sleeve": f"{strategy} / {part} / {account.place.country} sleeve {account.number + 1} of {ACCOUNTS}",
             },
-            "reporting_note": f"Report {account.place.country} assets in {fund.base_currency}, gross of tax, by trade date, with look-through",
+            "reporting_note": (
+                f"Report {account.place.country} assets in {fund.base_currency}, gross of tax, by trade date, "
+                "with look-through"
+            ),
             "report_sequence": fund.number * ACCOUNTS + account.number + 1,
             "updated_at": moment(account.opened, 9, 45, 0, 250_000),
         }

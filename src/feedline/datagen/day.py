@@ -64,6 +64,11 @@ class FeedSummary:
     def raw_bytes(self) -> int:
         return sum(file.raw_bytes for file in self.files)
 
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(file.size for file in self.files)
+
 
 @dataclass(frozen=True, slots=True)
 class DaySummary:

@@ -17,6 +17,8 @@ _ASSETS = {
     "cash_at_bank": 4.5,
     "receivable_investments_sold": 1.2,
     "receivable_shares_sold": 0.8,
+    "dividends_receivable": 0.3,
+    "interest_receivable": 0.0,  # what the holdings have accrued
     "tax_reclaims_receivable": 0.1,
     "forward_contract_gain": 0.4,
     "margin_deposits": 0.3,
@@ -69,7 +71,6 @@ def fund_books(market: Market, fund: Fund) -> FundBooks:
     assets = {"investments_at_value": securities}
     for name, most in _ASSETS.items():
         assets[name] = percentage(size, draw(chance, most / 4, most, PRICE))
-    assets["dividends_receivable"] = percentage(size, draw(chance, 0.02, 0.3, PRICE))
     assets["interest_receivable"] = accrued
     liabilities = {name: percentage(size, draw(chance, most / 4, most, PRICE)) for name, most in _LIABILITIES.items()}
     return FundBooks(market_value=value, cost=cost, tax_lots=lots, assets=assets, liabilities=liabilities)

@@ -105,7 +105,8 @@ def make_fund(seed: int, number: int) -> Fund:
         portfolio_code=f"PF-{digits(chance, 7)}",
         accounts=tuple(_account(chance, fund_id, name, launched, index) for index in range(ACCOUNTS)),
         share_classes=tuple(
-            _share_class(chance, fund_id, name, base, domicile, launched, index) for index in range(SHARE_CLASSES)
+            _share_class(chance, fund_id, name, base=base, domicile=domicile, launched=launched, index=index)
+            for index in range(SHARE_CLASSES)
         ),
     )
 
@@ -130,7 +131,7 @@ def _account(chance: Random, fund_id: str, fund_name: str, launched: date, index
 
 
 def _share_class(
-    chance: Random, fund_id: str, fund_name: str, base: str, domicile: str, launched: date, index: int
+    chance: Random, fund_id: str, fund_name: str, *, base: str, domicile: str, launched: date, index: int
 ) -> ShareClass:
     code = "IRCF"[index]
     currency = base if index < 2 else pick(chance, ("EUR", "USD", "GBP"))

@@ -104,7 +104,8 @@ def make_holding(market: Market, fund: Fund, number: int) -> Holding:
     previous = on_grid((standing + _moved(market, fund, number, market.previous_date, standing)) * step, QUANTITY)
     rate = market.rate(instrument.currency, fund.base_currency)
     local = product(quantity, quote.unit)
-    lots = tuple(_lots(market, fund, number, instrument, chance, quantity, on_grid(standing * step, QUANTITY)))
+    held = on_grid(standing * step, QUANTITY)
+    lots = tuple(_lots(market, fund, number, instrument, chance, quantity=quantity, standing=held))
     if lots:
         cost_local = sum((lot.cost_local for lot in lots), Decimal())
         cost_base = sum((lot.cost_base for lot in lots), Decimal())
@@ -181,6 +182,7 @@ def _lots(
     number: int,
     instrument: Instrument,
     chance: Random,
+    *,
     quantity: Decimal,
     standing: Decimal,
 ) -> Iterator[Lot]:

@@ -26,7 +26,9 @@ def names_section(market: Market, instrument: Instrument) -> Section:
         "ultimate_parent_name": parent,
         "ultimate_parent_lei": lei(stream(market.seed, "parent", parent)),
         "guarantor_name": parent if instrument.asset_class == BOND else None,
-        "vendor_description": f"{instrument.ticker} {instrument.place.country} {instrument.security_type} {instrument.name}".upper(),
+        "vendor_description": " ".join(
+            (instrument.ticker, instrument.place.country, instrument.security_type, instrument.name)
+        ).upper(),
     }
 
 

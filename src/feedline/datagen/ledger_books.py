@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 from feedline.datagen.chance import below, pick, stream
 from feedline.datagen.chart_of_accounts import CHART, LedgerAccount
@@ -71,31 +72,28 @@ def ledger_days(market: Market, fund: Fund) -> list[AccountDay]:
                 amount = percentage(left, draw(chance, -40, 140)) if posting < _FOREIGN_POSTINGS - 1 else left
                 left -= amount
                 journal += 1
-                _post(
-                    journal, day, amount, product(amount, day.rate), pick(chance, in_base[:-1]), pick(chance, _SOURCES)
-                )
+                counter, source = pick(chance, in_base[:-1]), pick(chance, _SOURCES)
+                _post(journal, day, amount, product(amount, day.rate), counter, source=source)
     for _ in range(_JOURNALS):
         journal += 1
         debited = below(chance, len(in_base) - 1)
         credited = (debited + 1 + below(chance, len(in_base) - 2)) % (len(in_base) - 1)
         amount = draw(chance, 150, 480_000)
-        _post(journal, in_base[debited], amount, amount, in_base[credited], pick(chance, _SOURCES))
-    for day, following in zip(in_base, in_base[1:], strict=False):
+        _post(journal, in_base[debited], amount, amount, in_base[credited], source=pick(chance, _SOURCES))
+    for day, following in pairwise(in_base):
         journal += 1
         amount = day.closing_base - day.opening_base - day.movement_base()
-        _post(journal, day, amount, amount, following, "CAPITAL")
+        _post(journal, day, amount, amount, following, source="CAPITAL")
     last = in_base[-1]
     last.closing = last.closing_base = last.movement_base()
     return days
 
 
-def _post(
-    journal: int, day: AccountDay, amount: Decimal, amount_base: Decimal, counter: AccountDay, source: str
-) -> None:
-    """Debit a positive amount to `day` and credit the counter account, which is kept in base currency; or the reverse."""
+def _post(journal: int, day: AccountDay, amount: Decimal, base: Decimal, counter: AccountDay, *, source: str) -> None:
+    """Debit `day` with a positive amount and credit the counter account, kept in base currency; or the reverse."""
     side, other = ("DEBIT", "CREDIT") if amount >= 0 else ("CREDIT", "DEBIT")
-    day.entries.append(Entry(journal, side, abs(amount), abs(amount_base), counter.account, source))
-    counter.entries.append(Entry(journal, other, abs(amount_base), abs(amount_base), day.account, source))
+    day.entries.append(Entry(journal, side, abs(amount), abs(base), counter.account, source))
+    counter.entries.append(Entry(journal, other, abs(base), abs(base), day.account, source))
 
 
 def _account_day(market: Market, fund: Fund, account: LedgerAccount) -> AccountDay:

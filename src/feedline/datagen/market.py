@@ -93,7 +93,9 @@ class Market:
         """A part of a record that depends on the instrument and the date alone, rendered once."""
         found = self._sections.get((kind, instrument.number))
         if found is None:
-            found = orjson.Fragment(dump_numbers(make(self, instrument)))
+            # A copy: orjson's own bytes keep the room of the buffer they were written in, several times their length.
+            rendered = bytes(memoryview(dump_numbers(make(self, instrument))))
+            found = orjson.Fragment(rendered)
             self._sections[kind, instrument.number] = found
         return found
 
@@ -104,7 +106,7 @@ class Market:
         return draw(stream(self.seed, "fixing", currency, day), middle * 0.98, middle * 1.02, RATE)
 
     def _quoted(self, instrument: Instrument, day: date) -> Decimal:
-        """Within 3 percent of the base quote, debt within 1, on the grid of the base quote: a day's price needs no other."""
+        """Within 3 percent of the base quote, debt within 1; a day's price needs no other day's."""
         width = 0.01 if instrument.is_debt else 0.03
         factor = draw(stream(self.seed, "price", instrument.number, day), 1 - width, 1 + width, units(1, 6))
         return product(instrument.base_quote, factor, units(1, 2 if instrument.asset_class == FUTURE else 4))

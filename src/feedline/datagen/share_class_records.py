@@ -99,8 +99,10 @@ def _objective(fund: Fund, share_class: ShareClass) -> str:
     income = "distributes its income" if share_class.policy == "DISTRIBUTING" else "retains and reinvests its income"
     return (
         f"The class seeks long-term total return above the {benchmark} through the {strategy} strategy ({part}) of "
-        f"{fund.manager}, within the risk limits of the prospectus; it {income}, deals daily in {share_class.currency} and may use "
-        f"derivatives for efficient portfolio management and, where the class is hedged, to reduce its currency risk. There is no assurance that the objective is reached; the "
+        f"{fund.manager}, within the risk limits of the prospectus; it {income}, deals daily in "
+        f"{share_class.currency} and may use "
+        "derivatives for efficient portfolio management and, where the class is hedged, to reduce its currency "
+        "risk. There is no assurance that the objective is reached; the "
         f"prospectus and the key information document describe risks, costs and the dealing procedure."
     )
 

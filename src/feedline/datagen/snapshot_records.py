@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from feedline.datagen.events import TRANSACTIONS
 from feedline.datagen.fund_books import fund_books
 from feedline.datagen.funds import Fund
 from feedline.datagen.holdings import HOLDINGS
 from feedline.datagen.market import Market, Section
-from feedline.datagen.transaction_records import TRANSACTIONS
 from feedline.datagen.vocabulary import RATE_SOURCE
 
 

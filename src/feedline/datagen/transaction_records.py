@@ -3,87 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from random import Random
 
 from feedline.datagen.calendar import business_day, moment
 from feedline.datagen.chance import below, between, digits, letters, pick, stream
+from feedline.datagen.events import BUY, DIVIDEND, INTEREST, SELL, TRANSACTIONS, Event, make_event
 from feedline.datagen.exact import (
     NO_AMOUNT,
     NO_QUANTITY,
     PERCENT,
-    PRICE,
     draw,
-    on_grid,
     percentage,
-    product,
     units,
 )
-from feedline.datagen.funds import CUSTODIAN_BIC, Account, Fund
-from feedline.datagen.holdings import Holding, account_of, instrument_number, make_holding
+from feedline.datagen.funds import CUSTODIAN_BIC, Fund
 from feedline.datagen.identifiers import lei
-from feedline.datagen.instruments import BILL, BOND, FUND, FUTURE, Instrument
-from feedline.datagen.market import Market, Quote, Section
+from feedline.datagen.instruments import BOND, FUTURE
+from feedline.datagen.market import Market, Section
 from feedline.datagen.sections import account_section, audit_section, instrument_section
 from feedline.datagen.vocabulary import BROKERS, CLEARERS, PEOPLE, RATE_SOURCE
 from feedline.datagen.wording import order_instruction, settlement_narrative
 
-TRANSACTIONS = 200
-_BUY, _SELL, _DIVIDEND, _INTEREST = "BUY", "SELL", "DIVIDEND", "INTEREST"
 _ORDER_TYPES = ("MARKET", "LIMIT", "LIMIT", "CLOSE")
 _CAPACITIES = ("AGENCY", "AGENCY", "PRINCIPAL", "RISKLESS_PRINCIPAL")
-_LOT_SIZES = {BOND: 1_000, BILL: 1_000, FUND: 10, FUTURE: 1}
 _STRATEGIES = ("REBALANCE", "CASH-FLOW", "ALPHA-TILT", "HEDGE-ADJUST", "INDEX-EVENT")
-
-
-@dataclass(frozen=True, slots=True)
-class _Charge:
-    kind: str
-    payee: str
-    basis: str
-    rate: Decimal
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """The numbers of one transaction, in the trade currency unless said otherwise.
-
-    sign: +1 when cash comes in, -1 when it goes out.
-    """
-
-    number: int
-    kind: str
-    reference: str
-    fund: Fund
-    account: Account
-    instrument: Instrument
-    quote: Quote
-    unit_price: Decimal
-    quantity: Decimal
-    gross: Decimal
-    accrued: Decimal
-    charges: tuple[_Charge, ...]
-    charge_total: Decimal
-    net: Decimal
-    cost_relieved: Decimal
-    rate: Decimal
-    executed_at: datetime
-    settles: date
-    is_settled: bool
-
-    @property
-    def is_trade(self) -> bool:
-        return self.kind in (_BUY, _SELL)
-
-    @property
-    def sign(self) -> int:
-        return -1 if self.kind == _BUY else 1
-
-    def base(self, amount: Decimal) -> Decimal:
-        return product(amount, self.rate)
 
 
 def transaction_records(market: Market, fund: Fund) -> Iterator[Section]:
@@ -91,98 +35,11 @@ def transaction_records(market: Market, fund: Fund) -> Iterator[Section]:
     accounts = [account_section(fund, account) for account in fund.accounts]
     for number in range(TRANSACTIONS):
         chance = stream(market.seed, "transaction", fund.number, number, market.date)
-        event = _event(market, fund, number, chance)
+        event = make_event(market, fund, number, chance)
         yield _record(market, event, chance, accounts[event.account.number])
 
 
-def _event(market: Market, fund: Fund, number: int, chance: Random) -> _Event:
-    held = below(chance, TRANSACTIONS)
-    instrument = market.instrument(instrument_number(fund, held))
-    quote = market.quote(instrument)
-    kind = _kind(chance, instrument)
-    quantity = on_grid(Decimal(between(chance, 5, 400) * _LOT_SIZES.get(instrument.asset_class, 10)), units(1, 6))
-    holding: Holding | None = None
-    if kind in (_DIVIDEND, _INTEREST, _SELL):
-        holding = make_holding(market, fund, held)
-    if kind in (_DIVIDEND, _INTEREST):
-        assert holding is not None
-        quantity, unit_price = abs(holding.quantity), _income_for_unit(chance, instrument, quote)
-    else:
-        unit_price = on_grid(product(quote.unit, draw(chance, 0.995, 1.005, units(1, 6)), units(1, 6)), PRICE)
-    gross = product(quantity, unit_price)
-    accrued = product(quantity, instrument.accrued_for_unit(market.date)) if kind in (_BUY, _SELL) else NO_AMOUNT
-    charges = tuple(_charges(chance, kind, instrument, gross))
-    total = sum((charge.amount for charge in charges), NO_AMOUNT)
-    place = instrument.place
-    cycle = 1 if place.country in ("US", "CA") else 2
-    settles = business_day(market.date, cycle) if kind in (_BUY, _SELL) else market.date
-    return _Event(
-        number=number,
-        kind=kind,
-        reference=f"TRN{market.date:%Y%m%d}{fund.number + 1:05d}{number + 1:05d}",
-        fund=fund,
-        account=account_of(fund, held),
-        instrument=instrument,
-        quote=quote,
-        unit_price=unit_price,
-        quantity=quantity,
-        gross=gross,
-        accrued=accrued,
-        charges=charges,
-        charge_total=total,
-        net=-(gross + accrued + total) if kind == _BUY else gross + accrued - total,
-        cost_relieved=product(quantity, holding.unit_cost) if holding is not None and kind == _SELL else NO_AMOUNT,
-        rate=market.rate(instrument.currency, fund.base_currency),
-        executed_at=moment(
-            market.date + timedelta(days=0),
-            (place.opens + place.utc_offset + between(chance, 0, 5)) % 24,
-            below(chance, 60),
-            below(chance, 60),
-            below(chance, 1_000_000),
-            offset=place.utc_offset,
-        ),
-        settles=settles,
-        is_settled=kind in (_DIVIDEND, _INTEREST),
-    )
-
-
-def _kind(chance: Random, instrument: Instrument) -> str:
-    """Four events of five are trades; the rest is the income that the instrument can pay."""
-    if below(chance, 5) == 0 and instrument.asset_class not in (BILL, FUTURE):
-        return _INTEREST if instrument.is_debt else _DIVIDEND
-    return pick(chance, (_BUY, _BUY, _SELL))
-
-
-def _income_for_unit(chance: Random, instrument: Instrument, quote: Quote) -> Decimal:
-    if instrument.coupon is not None:
-        return percentage(units(1, 0), instrument.coupon / 2, PRICE)
-    return product(quote.unit, draw(chance, 0.002, 0.012, units(1, 6)), units(1, 4))
-
-
-def _charges(chance: Random, kind: str, instrument: Instrument, gross: Decimal) -> Iterator[_Charge]:
-    place = instrument.place
-    if kind in (_DIVIDEND, _INTEREST):
-        rate = place.statutory_rate
-        yield _Charge("WITHHOLDING_TAX", f"Tax authority of {place.country}", "PERCENT", rate, percentage(gross, rate))
-        return
-    commission = draw(chance, 0.01, 0.12, units(1, 4))
-    for charge_kind, payee, rate in (
-        ("COMMISSION", "Executing broker", commission),
-        ("EXCHANGE_FEE", place.exchange, units(325, 5)),
-        ("CLEARING_FEE", pick(chance, CLEARERS)[0], units(150, 5)),
-        ("REGULATORY_FEE", f"Securities regulator of {place.country}", units(278, 6)),
-    ):
-        percent = on_grid(rate, PRICE)
-        yield _Charge(charge_kind, payee, "PERCENT", percent, percentage(gross, percent))
-    if place.country in ("GB", "FR", "HK", "CH") and kind == _BUY and not instrument.is_debt:
-        percent = on_grid(
-            {"GB": units(5, 1), "FR": units(3, 1), "HK": units(1, 1), "CH": units(75, 3)}[place.country], PRICE
-        )
-        tax = "TRANSACTION_TAX" if place.country == "FR" else "STAMP_DUTY"
-        yield _Charge(tax, f"Treasury of {place.country}", "PERCENT", percent, percentage(gross, percent))
-
-
-def _record(market: Market, event: _Event, chance: Random, account: Section) -> Section:
+def _record(market: Market, event: Event, chance: Random, account: Section) -> Section:
     fund, instrument = event.fund, event.instrument
     return {
         "transaction_id": event.reference,
@@ -210,7 +67,7 @@ def _record(market: Market, event: _Event, chance: Random, account: Section) -> 
             "quoted_price": event.quote.quoted,
             "quotation": instrument.quotation,
             "price_currency": instrument.currency,
-            "limit_price": event.quote.ask if event.kind == _BUY else None,
+            "limit_price": event.quote.ask if event.kind == BUY else None,
             "benchmark_price": event.quote.previous_unit if event.is_trade else None,
             "traded_yield": draw(chance, 1.8, 8.5, PERCENT) if instrument.is_debt else None,
         },
@@ -254,7 +111,7 @@ def _record(market: Market, event: _Event, chance: Random, account: Section) -> 
     }
 
 
-def _order(event: _Event, chance: Random) -> Section:
+def _order(event: Event, chance: Random) -> Section:
     placed = event.executed_at - timedelta(minutes=between(chance, 3, 55))
     trade = event.is_trade
     return {
@@ -287,11 +144,11 @@ def _order(event: _Event, chance: Random) -> Section:
     }
 
 
-def _counterparty(event: _Event, chance: Random) -> Section:
+def _counterparty(event: Event, chance: Random) -> Section:
     code, name, bic, country = pick(chance, BROKERS)
     clearer, clearer_bic = pick(chance, CLEARERS)
     place = event.instrument.place
-    delivers = event.kind == _SELL
+    delivers = event.kind == SELL
     return {
         "broker_code": code,
         "broker_name": name,
@@ -308,11 +165,11 @@ def _counterparty(event: _Event, chance: Random) -> Section:
     }
 
 
-def _amounts(event: _Event) -> Section:
+def _amounts(event: Event) -> Section:
     commission = sum((c.amount for c in event.charges if c.kind == "COMMISSION"), NO_AMOUNT)
     fees = sum((c.amount for c in event.charges if c.kind.endswith("_FEE")), NO_AMOUNT)
     taxes = event.charge_total - commission - fees
-    gain = event.gross - event.cost_relieved if event.kind == _SELL else NO_AMOUNT
+    gain = event.gross - event.cost_relieved if event.kind == SELL else NO_AMOUNT
     local = {
         "gross_amount": event.gross,
         "accrued_interest": event.accrued,
@@ -330,15 +187,15 @@ def _amounts(event: _Event) -> Section:
     }
 
 
-def _settlement(market: Market, event: _Event, chance: Random) -> Section:
+def _settlement(market: Market, event: Event, chance: Random) -> Section:
     place = event.instrument.place
     matched = event.is_trade and below(chance, 3) > 0
-    method = ("DVP" if event.kind == _SELL else "RVP") if event.is_trade else "CASH"
+    method = ("DVP" if event.kind == SELL else "RVP") if event.is_trade else "CASH"
     status = "SETTLED" if event.is_settled else "MATCHED" if matched else "PENDING"
     return {
         "settlement_status": status,
         "settlement_method": method,
-        "instruction_reference": f"MT54{1 if event.kind == _BUY else 3}-{event.reference}",
+        "instruction_reference": f"MT54{1 if event.kind == BUY else 3}-{event.reference}",
         "custodian_reference": f"{CUSTODIAN_BIC[:6]}{digits(chance, 12)}",
         "market_reference": f"{place.depository_bic[:4]}{digits(chance, 14)}" if matched else None,
         "matched_at": moment(market.date, 21, below(chance, 60), below(chance, 60)) if matched else None,
@@ -367,23 +224,23 @@ def _settlement(market: Market, event: _Event, chance: Random) -> Section:
     }
 
 
-def _lot_impact(event: _Event) -> Section:
-    gain = event.base(event.gross - event.cost_relieved) if event.kind == _SELL else NO_AMOUNT
+def _lot_impact(event: Event) -> Section:
+    gain = event.base(event.gross - event.cost_relieved) if event.kind == SELL else NO_AMOUNT
     return {
         "lot_relief_method": "FIFO",
         "lots_touched": 1 if event.is_trade else 0,
-        "holding_period": "LONG_TERM" if event.kind == _SELL else "NONE",
+        "holding_period": "LONG_TERM" if event.kind == SELL else "NONE",
         "short_term_gain_base": NO_AMOUNT,
         "long_term_gain_base": gain,
         "wash_sale_adjustment_base": NO_AMOUNT,
     }
 
 
-def _income(market: Market, event: _Event) -> Section:
+def _income(market: Market, event: Event) -> Section:
     place = event.instrument.place
     return {
         "event_id": f"CA{market.date:%Y%m%d}{event.instrument.number:06d}",
-        "event_type": "INTR" if event.kind == _INTEREST else "DVCA",
+        "event_type": "INTR" if event.kind == INTEREST else "DVCA",
         "ex_date": business_day(market.date, -12),
         "record_date": business_day(market.date, -11),
         "payment_date": market.date,
@@ -395,12 +252,12 @@ def _income(market: Market, event: _Event) -> Section:
     }
 
 
-def _posting(market: Market, event: _Event) -> Section:
+def _posting(market: Market, event: Event) -> Section:
     debit, credit = {
-        _BUY: ("1100-01", "2100-01"),
-        _SELL: ("1300-01", "1100-01"),
-        _DIVIDEND: ("1000-01", "4000-01"),
-        _INTEREST: ("1000-01", "4100-01"),
+        BUY: ("1100-01", "2100-01"),
+        SELL: ("1300-01", "1100-01"),
+        DIVIDEND: ("1000-01", "4000-01"),
+        INTEREST: ("1000-01", "4100-01"),
     }[event.kind]
     return {
         "ledger_basis": "GAAP" if event.fund.base_currency == "USD" else "IFRS",
@@ -413,7 +270,7 @@ def _posting(market: Market, event: _Event) -> Section:
     }
 
 
-def _cash_flows(event: _Event) -> Iterator[Section]:
+def _cash_flows(event: Event) -> Iterator[Section]:
     """What is bought or earned, its interest and its charges, each as the cash it moves."""
     taxes = sum(
         (c.amount for c in event.charges if c.kind in ("WITHHOLDING_TAX", "STAMP_DUTY", "TRANSACTION_TAX")), NO_AMOUNT

@@ -1,4 +1,4 @@
-"""What the custody world is made of: markets, currencies, industries, brokers, vendors. Issuers and funds are invented."""
+"""What the custody world is made of: places, currencies, industries, brokers; issuers and funds are invented."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class MarketPlace:
     is_emerging: bool = False
 
 
-def _place(
-    country: str, currency: str, mic: str, exchange: str, depository: str, agent: str, tax: str, hours: str, form: str
-) -> MarketPlace:
+def _place(*columns: str) -> MarketPlace:
+    """A row of the table below; names are followed by their BIC, taxes and hours are joined by slashes."""
+    country, currency, mic, exchange, depository, agent, tax, hours, form = columns
     depository_name, depository_bic = depository.rsplit(" ", 1)
     agent_name, agent_bic = agent.rsplit(" ", 1)
     statutory, treaty = tax.split("/")
@@ -109,8 +109,8 @@ INDUSTRIES = (
 ISSUER_FIRST = (
     "Aldermont", "Brackwater", "Calverley", "Dunmore", "Eastvale", "Farrowdale", "Glenhaven", "Hartwell", "Inverleith",
     "Jarrow", "Kestrel Bay", "Lindenhof", "Marchmont", "Northgate", "Oakhurst", "Pendleton", "Quayside", "Rosedene",
-    "Silverbrook", "Thornbury", "Ullswater", "Valemont", "Westbourne", "Yarrow Point", "Zennor", "Ashgrove", "Birchfield",
-    "Corriedale", "Danesmoor", "Elmswood", "Fernleigh", "Greyfriars",
+    "Silverbrook", "Thornbury", "Ullswater", "Valemont", "Westbourne", "Yarrow Point", "Zennor", "Ashgrove",
+    "Birchfield", "Corriedale", "Danesmoor", "Elmswood", "Fernleigh", "Greyfriars",
 )  # fmt: skip
 ISSUER_SECOND = (
     "Industrial Technologies", "Consolidated Holdings", "International Group", "Precision Systems", "Resources",

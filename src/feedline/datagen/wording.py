@@ -38,9 +38,12 @@ def instrument_wording(
         ),
     )
     return name, (
-        f"{terms}; denominated in {place.currency}, in dematerialized form, traded on {place.exchange} ({place.mic}) and "
-        f"settled through {place.depository} ({place.depository_bic}); governed by the laws of {place.country}; income is "
-        f"paid by {place.agent} net of {place.statutory_rate.normalize():f} percent tax at source unless a treaty applies"
+        f"{terms}; denominated in {place.currency}, in dematerialized form, traded on {place.exchange} ({place.mic}) "
+        "and "
+        f"settled through {place.depository} ({place.depository_bic}); governed by the laws of {place.country}; "
+        "income is "
+        f"paid by {place.agent} net of {place.statutory_rate.normalize():f} percent tax at source unless a treaty "
+        "applies"
     )
 
 
@@ -54,7 +57,8 @@ def holding_narrative(
     entity: str,
     manager: str,
 ) -> str:
-    """ISO 15022 statement narratives: holding, sub-balance and registration, upper case as SWIFT's character set has it."""
+    """ISO 15022 statement narratives: holding, sub-balance and registration, upper case as SWIFT's character set "
+    "has it."""
     return (
         f":70E::HOLD//HELD WITH {place.agent} {place.agent_bic}/SAFE/{safekeeping}"
         f"/PLACE OF SETTLEMENT {market_place.depository} {market_place.depository_bic}"
@@ -64,8 +68,10 @@ def holding_narrative(
         f":70D::REGI//REGISTERED FOR {entity}/VOTING RIGHTS EXERCISED ON INSTRUCTION OF {manager}/PROXY CUT-OFF FIVE "
         f"BUSINESS DAYS BEFORE MEETING/CORPORATE ACTIONS NOTIFIED BY MT564 TO {place.agent_bic}"
         f"/NO LIEN OTHER THAN CUSTODIAN FEES"
-        f":70E::ACCT//ACCOUNT REPORTED DAILY BY MT535 AND MT536 AT CLOSE OF {place.country} BUSINESS/CLAIMS WITHIN TEN BUSINESS "
-        f"DAYS/FRACTIONS CARRIED TO SIX DECIMALS/TAX STATUS AS DOCUMENTED WITH {place.agent}/INCOME CREDITED ON PAYABLE DATE "
+        f":70E::ACCT//ACCOUNT REPORTED DAILY BY MT535 AND MT536 AT CLOSE OF {place.country} BUSINESS/CLAIMS WITHIN "
+        "TEN BUSINESS "
+        f"DAYS/FRACTIONS CARRIED TO SIX DECIMALS/TAX STATUS AS DOCUMENTED WITH {place.agent}/INCOME CREDITED ON "
+        "PAYABLE DATE "
         f"WITH CONTRACTUAL VALUE"
     ).upper()
 
@@ -74,12 +80,17 @@ def order_instruction(
     *, quantity: Decimal, ticker: str, percent: int, place: MarketPlace, account: str, manager: str, firm: str
 ) -> str:
     return (
-        f"Work {quantity.to_integral_value():f} {ticker} at no more than {percent} percent of volume from the {place.exchange} "
-        f"open and finish in the closing auction; allocate pro rata to {account} and the other accounts of the strategy; "
-        f"step out of crosses below 10 lots, no dark liquidity without a price improvement of half the spread; confirm fills to "
-        f"{manager} at {firm} by MT515 before the cut-off of {place.depository}; commission as in the schedule agreed with "
+        f"Work {quantity.to_integral_value():f} {ticker} at no more than {percent} percent of volume from the "
+        f"{place.exchange} "
+        f"open and finish in the closing auction; allocate pro rata to {account} and the other accounts of the "
+        "strategy; "
+        "step out of crosses below 10 lots, no dark liquidity without a price improvement of half the spread; "
+        "confirm fills to "
+        f"{manager} at {firm} by MT515 before the cut-off of {place.depository}; commission as in the schedule "
+        "agreed with "
         f"the broker, research unbundled under MiFID II; report any partial fill before the end of the trading day; "
-        f"do not cross with other accounts of {firm}; residual quantity lapses at the close and is re-entered on the next "
+        f"do not cross with other accounts of {firm}; residual quantity lapses at the close and is re-entered on the "
+        "next "
         f"business day after review by the portfolio manager."
     )
 
@@ -116,24 +127,30 @@ def basis_narrative(
 ) -> str:
     return (
         f"Acquired {acquired:%d %B %Y} through {broker} with commission and stamp duty capitalized; cost in {currency} "
-        f"translated to {base} at {rate:f}, the closing rate of the trade date; adjusted since for the events listed below; "
+        f"translated to {base} at {rate:f}, the closing rate of the trade date; adjusted since for the events listed "
+        "below; "
         f"relieved {method.replace('_', ' ').lower()} under the election of the fund's tax agent in {domicile}; "
-        f"holding period counted from the day after the trade date; no constructive sale, no straddle, no short against the box; "
+        "holding period counted from the day after the trade date; no constructive sale, no straddle, no short "
+        "against the box; "
         f"cost reported on the year-end statement to the tax authority of {domicile} where the lot is covered."
     )
 
 
 def valuation_commentary(*, basis: str, accountant: str, change_percent: Decimal, benchmark: str, stale: int) -> str:
     return (
-        f"{basis} valuation prepared by {accountant}: move of {change_percent:f} percent on the day against {benchmark} "
-        f"explained by closing prices and the 16:00 London rates; {stale} unchanged prices confirmed with the second vendor; "
+        f"{basis} valuation prepared by {accountant}: move of {change_percent:f} percent on the day against "
+        f"{benchmark} "
+        f"explained by closing prices and the 16:00 London rates; {stale} unchanged prices confirmed with the second "
+        "vendor; "
         f"cash and positions reconciled to the custodian; accruals, dealing and swing checks complete."
     )
 
 
 def compliance_note(*, issuer: str, limit: Decimal, fund: str, domicile: str) -> str:
     return (
-        f"Holdings in {issuer} and its group count towards the {limit.normalize():f} percent issuer limit in the prospectus of "
-        f"{fund}; checked after trade and at the close under the rules of {domicile}; passive breaches are reported to the "
+        f"Holdings in {issuer} and its group count towards the {limit.normalize():f} percent issuer limit in the "
+        "prospectus of "
+        f"{fund}; checked after trade and at the close under the rules of {domicile}; passive breaches are reported "
+        "to the "
         f"depositary within one business day and cured in the interest of the shareholders."
     )
