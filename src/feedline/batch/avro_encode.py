@@ -110,14 +110,15 @@ def write_fixed_decimal(at: int, low: Any, high: int, size: int) -> int:
     return at + size
 
 
-@njit(inline="always")
-def symbol_of(texts: Any, ends: Any, first: int, count: int, at: int, length: int) -> int:
+@njit
+def symbol_of(texts: int, ends: int, first: int, count: int, at: int, length: int) -> int:
+    """Which of an enum's symbols the text at an address is; -1: none. `texts` and `ends` are addresses."""
     for index in range(count):
-        start = ends[first + index]
-        if ends[first + index + 1] - start == length:
+        start = load_i64(ends + 8 * (first + index))
+        if load_i64(ends + 8 * (first + index + 1)) - start == length:
             same = True
             for k in range(length):
-                if texts[start + k] != load_u8(at + k):
+                if load_u8(texts + start + k) != load_u8(at + k):
                     same = False
                     break
             if same:
@@ -239,7 +240,7 @@ def _make(sources: int) -> tuple[Any, Any]:
             elif op == ENUM:
                 begin = np.int64(load_i32(values + 4 * index))
                 length = np.int64(load_i32(values + 4 * index + 4)) - begin
-                symbol = symbol_of(texts, ends, ops[pc, A], ops[pc, B], table[pc, _DATA] + begin, length)
+                symbol = symbol_of(texts.ctypes.data, ends.ctypes.data, ops[pc, A], ops[pc, B], table[pc, _DATA] + begin, length)
                 if symbol < 0:
                     place[0], place[1] = row_of[0], pc
                     return UNKNOWN_SYMBOL

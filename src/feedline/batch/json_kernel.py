@@ -128,13 +128,13 @@ def _write_text(start: int, stop: int, kind: int, at: int, limit: int) -> int:
 
 
 @njit
-def _write_number(op: int, row: Any, start: int, stop: int, text: bool, at: int) -> int:
+def _write_number(op: int, a: int, b: int, size: int, start: int, stop: int, text: bool, at: int) -> int:
     """A number, boolean, date or timestamp as Avro; 0 when it is not plainly one."""
     if op == DECIMAL or op == DECIMAL_FIXED:
-        low, high, right = parse_decimal(start, stop, row[A], row[B])
+        low, high, right = parse_decimal(start, stop, a, b)
         if not right:
             return _FAILED
-        return write_decimal(at, low, high) if op == DECIMAL else write_fixed_decimal(at, low, high, row[SIZE])
+        return write_decimal(at, low, high) if op == DECIMAL else write_fixed_decimal(at, low, high, size)
     if text:
         if op == DATE:
             number, right = parse_date(start, stop)
@@ -172,26 +172,30 @@ def _write_number(op: int, row: Any, start: int, stop: int, text: bool, at: int)
 
 
 @njit
-def _write_value(row: Any, texts: Any, ends: Any, slot: Any, at: int, limit: int) -> int:
-    """A leaf's value as Avro; 0 when it does not plainly fit, -1 when the output has no room for it."""
-    op, kind, start, stop = row[OP], slot[KIND], slot[START], slot[STOP]
+def _write_value(
+    op: int, a: int, b: int, size: int, kind: int, start: int, stop: int, texts: int, ends: int, at: int, limit: int
+) -> int:
+    """A leaf's value as Avro; 0 when it does not plainly fit, -1 when the output has no room for it.
+
+    Takes the columns of a row and a slot one by one: to hand arrays to a call costs more than most values do.
+    """
     if op == STRING:
         return _write_text(start, stop, kind, at, limit) if kind & TEXT != 0 else _FAILED
     if op == ENUM:
         if kind != TEXT:
             return _FAILED
-        symbol = symbol_of(texts, ends, row[A], row[B], start, stop - start)
+        symbol = symbol_of(texts, ends, a, b, start, stop - start)
         return write_varint(at, symbol) if symbol >= 0 else _FAILED
     if op == BYTES or op == FIXED:
-        if kind != TEXT or (op == FIXED and stop - start != row[SIZE]):
+        if kind != TEXT or (op == FIXED and stop - start != size):
             return _FAILED
         if op == BYTES:
             return _write_text(start, stop, kind, at, limit)
-        copy_bytes(at, start, stop - start)
-        return at + stop - start
+        copy_bytes(at, start, size)
+        return at + size
     if kind != TEXT and kind != TOKEN:
         return _FAILED
-    return _write_number(op, row, start, stop, kind == TEXT, at)
+    return _write_number(op, a, b, size, start, stop, kind == TEXT, at)
 
 
 @njit
@@ -206,11 +210,10 @@ def _write_record(
         return _FAILED
     pc = 0
     while True:
-        row = ops[pc]
-        op = row[OP]
+        op = ops[pc, OP]
         if op == RECORD_END:
             return at
-        frame = row[FRAME]
+        frame = ops[pc, FRAME]
         item = -1
         if op == ARRAY_END:
             # frames: where the next item is looked for, items left, epoch of the item's slots.
@@ -219,7 +222,7 @@ def _write_record(
                 return _FAILED
             frames[frame, 1] -= 1
             if frames[frame, 1] == 0:
-                if cursor + 1 != slots[row[PARENT], AFTER] or load_u8(cursor) != 93:
+                if cursor + 1 != slots[ops[pc, PARENT], AFTER] or load_u8(cursor) != 93:
                     return _FAILED
                 store_u8(at, np.uint8(0))
                 at += 1
@@ -227,44 +230,55 @@ def _write_record(
                 continue
             if load_u8(cursor) != 44:
                 return _FAILED
-            item = row[PARENT] + 1
+            item = ops[pc, PARENT] + 1
             cursor += 1
         else:
-            if at + ROOM + row[SIZE] > limit:
+            if at + ROOM + ops[pc, SIZE] > limit:
                 return _FULL
-            slot = slots[pc]
-            given = slot[EPOCH] == frames[frame, 2]
-            if not given or slot[KIND] == NULL_VALUE:
-                if row[NULL] == NOT_NULL or not (given or optional[pc]):
+            given = slots[pc, EPOCH] == frames[frame, 2]
+            if not given or slots[pc, KIND] == NULL_VALUE:
+                if ops[pc, NULL] == NOT_NULL or not (given or optional[pc]):
                     return _FAILED
-                store_u8(at, np.uint8(0 if row[NULL] == NULL_FIRST else 2))
+                store_u8(at, np.uint8(0 if ops[pc, NULL] == NULL_FIRST else 2))
                 at += 1
-                pc = row[END]
+                pc = ops[pc, END]
                 continue
-            if row[NULL] != NOT_NULL:
-                store_u8(at, np.uint8(2 if row[NULL] == NULL_FIRST else 0))
+            if ops[pc, NULL] != NOT_NULL:
+                store_u8(at, np.uint8(2 if ops[pc, NULL] == NULL_FIRST else 0))
                 at += 1
             if op == STRUCT:
-                if slot[KIND] != OBJECT:
+                if slots[pc, KIND] != OBJECT:
                     return _FAILED
                 pc += 1
                 continue
             if op != ARRAY:
-                at = _write_value(row, texts, ends, slot, at, limit)
+                at = _write_value(
+                    op,
+                    ops[pc, A],
+                    ops[pc, B],
+                    ops[pc, SIZE],
+                    slots[pc, KIND],
+                    slots[pc, START],
+                    slots[pc, STOP],
+                    texts.ctypes.data,
+                    ends.ctypes.data,
+                    at,
+                    limit,
+                )
                 if at <= 0:
                     return at
                 pc += 1
                 continue
-            if slot[KIND] != LIST:
+            if slots[pc, KIND] != LIST:
                 return _FAILED
-            at = write_varint(at, slot[STOP])
-            if slot[STOP] == 0:
-                pc = row[END]
+            at = write_varint(at, slots[pc, STOP])
+            if slots[pc, STOP] == 0:
+                pc = ops[pc, END]
                 continue
-            frame = row[A]
-            frames[frame, 1] = slot[STOP]
+            frame = ops[pc, A]
+            frames[frame, 1] = slots[pc, STOP]
             item = pc + 1
-            cursor = slot[START]
+            cursor = slots[pc, START]
         # Scan the array's next item, then write it.
         state[EPOCHS] += 1
         frames[frame, 2] = state[EPOCHS]

@@ -88,12 +88,50 @@ def parse_integer(at: int, stop: int) -> tuple[int, bool]:
 @njit
 def parse_decimal(at: int, stop: int, precision: int, scale: int) -> tuple[Any, int, bool]:
     """Low and high word of a decimal without exponent, times ten to the scale."""
+    start = at
     negative = at < stop and load_u8(at) == _MINUS
     if negative:
         at += 1
-    if at >= stop or (at + 1 < stop and load_u8(at) == _ZERO and load_u8(at + 1) != _POINT):
+    # Most decimals have few digits: one machine word, and no more of a loop than that needs.
+    first = at
+    number, fraction = 0, 0
+    while at < stop:
+        digit = np.int64(load_u8(at)) - _ZERO
+        if digit < 0 or digit > 9:
+            break
+        number = number * 10 + digit
+        at += 1
+    whole = at - first
+    if at < stop and load_u8(at) == _POINT:
+        at += 1
+        while at < stop:
+            digit = np.int64(load_u8(at)) - _ZERO
+            if digit < 0 or digit > 9:
+                break
+            number = number * 10 + digit
+            fraction += 1
+            at += 1
+        if fraction == 0:
+            return np.uint64(0), 0, False
+    if at != stop or whole == 0 or (whole > 1 and load_u8(first) == _ZERO):
         return np.uint64(0), 0, False
-    whole, fraction, pointed = 0, 0, False
+    if fraction > scale or whole + scale > 18:
+        return _parse_long_decimal(start, stop, precision, scale)
+    number *= _TENS[scale - fraction]
+    if precision < 18 and number >= _TENS[precision]:
+        return np.uint64(0), 0, False
+    if negative:
+        number = -number
+    return np.uint64(number), number >> 63, True
+
+
+@njit
+def _parse_long_decimal(at: int, stop: int, precision: int, scale: int) -> tuple[Any, int, bool]:
+    """The same for any number of digits; the caller has checked the spelling."""
+    negative = at < stop and load_u8(at) == _MINUS
+    if negative:
+        at += 1
+    fraction, pointed = 0, False
     low, high = np.uint64(0), np.uint64(0)
     number = 0
     digits = 0
@@ -101,21 +139,15 @@ def parse_decimal(at: int, stop: int, precision: int, scale: int) -> tuple[Any, 
         byte = np.int64(load_u8(at))
         at += 1
         if byte == _POINT:
-            if pointed or whole == 0 or at == stop:
-                return np.uint64(0), 0, False
             pointed = True
             continue
         digit = byte - _ZERO
-        if digit < 0 or digit > 9:
-            return np.uint64(0), 0, False
         if pointed:
             fraction += 1
             if fraction > scale:
                 if digit != 0:
                     return np.uint64(0), 0, False
                 continue
-        else:
-            whole += 1
         if digits > 0 or digit != 0:
             digits += 1
         if digits <= 18:
