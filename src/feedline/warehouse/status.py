@@ -150,5 +150,5 @@ def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic:
         errors=announced.error_records + int(refused or 0),
         error_topic_records=on_error_topic,
         raw_bytes=announced.raw_bytes,
-        seconds=max(0.0, (last_load - announced.produced_at).total_seconds()) if last_load else None,
+        seconds=max(0.0, (last_load - announced.produced_at).total_seconds()) if loaded else None,
     )
