@@ -78,8 +78,7 @@ def find_manifest(
     sought = _Sought(topic, feed, business_date, Cycle(cycle), delivery_id)
     consumer = Consumer(_config(kafka, feed))
     try:
-        start = _start(consumer, topic, since, timeout_s)
-        _, end = consumer.get_watermark_offsets(_manifests(topic), timeout=timeout_s)
+        start, end = _bounds(consumer, topic, since, timeout_s)
         consumer.assign([_manifests(topic, start)])
         deadline = time.monotonic() + timeout_s
         found = None
@@ -174,14 +173,24 @@ def _raise_terminal(messages: Iterable[Message], feed: str, topic: str) -> None:
             raise translate(error, feed=feed, topic=topic)
 
 
-def _start(consumer: Consumer, topic: str, since: datetime | None, timeout_s: float) -> int:
-    low, high = consumer.get_watermark_offsets(_manifests(topic), timeout=timeout_s)
-    if since is None:
-        return int(low)
-    (found,) = consumer.offsets_for_times([_at(topic, since)], timeout=timeout_s)
-    if found.error is not None:
-        raise KafkaException(found.error)
-    return int(found.offset) if found.offset >= 0 else int(high)
+def _bounds(consumer: Consumer, topic: str, since: datetime | None, timeout_s: float) -> tuple[int, int]:
+    """Where to start and where the partition ends now; a new topic's leader is waited for."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left = max(deadline - time.monotonic(), 0.1)
+        try:
+            low, high = consumer.get_watermark_offsets(_manifests(topic), timeout=left)
+            if since is None:
+                return int(low), int(high)
+            (found,) = consumer.offsets_for_times([_at(topic, since)], timeout=left)
+            if found.error is not None:
+                raise KafkaException(found.error)
+        except KafkaException as error:
+            if time.monotonic() > deadline or not isinstance(translate(error.args[0]), BrokerUnavailableError):
+                raise
+            time.sleep(0.1)
+        else:
+            return int(found.offset) if found.offset >= 0 else int(high), int(high)
 
 
 def _reached(messages: Iterable[Message], topic: str, *, at_end: bool = False) -> int:

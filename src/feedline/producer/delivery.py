@@ -32,7 +32,6 @@ from feedline.errors import (
     ControlMismatchError,
     ErrorLimitExceededError,
     RecordTooLargeError,
-    SchemaMismatchError,
     SourceChangedError,
 )
 from feedline.kafka.registry import register_schema, registry_client
@@ -151,7 +150,7 @@ class _File:
             self.sender.send(self._headers(batch), batch.value)
             self.tally.batches += 1
         for bad in block.bad:
-            self._refuse(bad.line, bad.field, bad.reason, bad.raw, SchemaMismatchError)
+            self._refuse(bad.line, bad.field, bad.reason, bad.raw, bad.error)
         if block.totals is not None:
             self.count.add(self.tally, block.totals)
 

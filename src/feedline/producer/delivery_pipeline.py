@@ -8,7 +8,6 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
 
-from feedline.batch.control_totals import totals_of
 from feedline.catalog import Feed
 from feedline.producer.delivery_blocks import BlockEncoder, EncodedBlock, WholeGroups
 from feedline.producer.line_blocks import LineBlock, OverlongLine
@@ -22,7 +21,7 @@ def encoded_blocks(
 ) -> Iterator[Item]:
     """One file's blocks, parsed and encoded by the pool; at most `ahead` are read before the first is taken."""
     if feed.batch.group_by is None:
-        yield from _ahead(blocks, encoder.parse_and_encode, pool, ahead)
+        yield from _ahead(blocks, encoder.encode, pool, ahead)
         return
     # A micro-batch ends where its last group does, which may be in a later block: only parsing is out of order.
     groups = WholeGroups(feed.batch.group_by)
@@ -30,9 +29,9 @@ def encoded_blocks(
         if isinstance(parsed, OverlongLine):
             yield parsed
             continue
-        encoded = [batch for rows in groups.add(parsed.batches) for batch in encoder.encode_rows(rows)]
-        yield EncodedBlock(encoded, totals_of(feed, parsed.rows), parsed.bad)
-    rest = [batch for rows in groups.end() for batch in encoder.encode_rows(rows)]
+        encoded = [batch for draft in groups.add(parsed) for batch in encoder.messages(draft)]
+        yield EncodedBlock(encoded, parsed.totals, parsed.bad)
+    rest = [batch for draft in groups.end() for batch in encoder.messages(draft)]
     yield EncodedBlock(rest, None, ())
 
 

@@ -2,7 +2,8 @@
 
 A message aims at the feed's `target_bytes` when compressed. How well the feed compresses is measured on the first
 records of one file. Then the number of messages is rounded up to a multiple of the topic's partitions, so that each
-gets the same number of messages of the same size: 91 messages would load 11 of 80 partitions twice, 160 do not.
+gets the same number of messages of the same size: 91 messages would load 11 of 80 partitions twice, 160 do not. A
+delivery too small for that has few messages, and its partitions are chosen so that many deliveries even out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from feedline.producer.line_blocks import Cutting, LineBlock
 from feedline.producer.source_files import SourceFile
 
 SAMPLE_BYTES = 1 << 20
+# Compressed bytes below which a message is not made smaller only to give every partition one.
+LEAST_MESSAGE_BYTES = 16 << 10
 # Custody records as JSON shrink to about an eighth; what a file without a good record in its sample is taken for.
 _USUAL_RATIO = 1 / 8
 # zstd level 3 is librdkafka's default; the ratio need not be exact.
@@ -41,11 +44,11 @@ def sample_of(source: SourceFile, encoder: BlockEncoder, max_line_bytes: int) ->
         return Sample(_USUAL_RATIO, max_line_bytes)
     sized = len(head) / lines
     block = LineBlock(first_line=1, first_batch=0, batches=(lines,), data=head)
-    parsed = encoder.parse(block)
-    records = parsed.rows.num_rows
+    batches = encoder.encode(block).batches
+    records = sum(batch.records for batch in batches)
     if records == 0:
         return Sample(_USUAL_RATIO, sized)
-    packed = sum(len(_ZSTD.compress(batch.value)) for batch in encoder.encode(parsed).batches)
+    packed = sum(len(_ZSTD.compress(batch.value)) for batch in batches)
     return Sample(packed / (len(head) * records / lines), sized)
 
 
@@ -62,9 +65,9 @@ def plan_cuttings(feed: Feed, text_bytes: Mapping[str, int], sample: Sample) -> 
         feed.topic.max_message_bytes / 2,
     )
     batches = max(-(-total // max(int(stretch), 1)), 1)
-    partitions = feed.topic.partitions
-    if batches > partitions // 2:
-        batches = -(-batches // partitions) * partitions
+    even = -(-batches // feed.topic.partitions) * feed.topic.partitions
+    if total * sample.ratio / even >= LEAST_MESSAGE_BYTES:
+        batches = even
     shares = _share(batches, text_bytes)
     return {sha256: Cutting(size, shares[sha256], feed.batch.max_records) for sha256, size in text_bytes.items()}
 
