@@ -124,8 +124,11 @@ def durability_gap(settings: Mapping[str, Any]) -> str | None:
         return "enable.idempotence=false"
     if str(named.get("retries", 1)) == "0":
         return "retries=0"
-    if int(named.get("max.in.flight.requests.per.connection", 1)) > 5:
-        return f"max.in.flight={named['max.in.flight.requests.per.connection']} (5 at most)"
+    if str(named.get("queuing.strategy", "fifo")) != "fifo":
+        return f"queuing.strategy={named['queuing.strategy']}"
+    in_flight = str(named.get("max.in.flight.requests.per.connection", 1))
+    if in_flight.isdigit() and int(in_flight) > 5:
+        return f"max.in.flight={in_flight} (5 at most)"
     return None
 
 

@@ -13,9 +13,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from feedline.batch.manifest import DeliveryManifest
-from feedline.errors import AuthenticationError, UnknownFeedError
+from feedline.errors import UnknownFeedError
 from feedline.kafka.config import ClientConfig
-from feedline.kafka.errors import translate
 from feedline.producer.closer import start_closer
 from feedline.producer.completion import complete
 from feedline.producer.feed_record import DeliveryCallback, Headers, check_batch
@@ -76,9 +75,10 @@ class FeedProducer(Producer):
         if self._only_errors and callable(program):
             client["on_delivery"] = program = errors_only(program)
         self._default_callback: DeliveryCallback | None = program
+        # confluent-kafka listens too when the program does not: nothing else is logged or counted for this.
         listener = client.get("error_cb")
         if listener is None or callable(listener):
-            client["error_cb"] = _error_listener(self._path, listener, client.get("logger") or logger)
+            client["error_cb"] = _error_listener(self._path, listener)
         super().__init__(client)
 
     def produce(  # noqa: PLR0917  confluent-kafka's own signature
@@ -324,15 +324,10 @@ def _transmitter(producer: FeedProducer) -> Transmit:
     return transmit
 
 
-def _error_listener(path: RecordPath, program: Any, log: Any) -> Callable[[KafkaError], None]:
+def _error_listener(path: RecordPath, program: Callable[[KafkaError], None] | None) -> Callable[[KafkaError], None]:
     def on_error(error: KafkaError) -> None:
-        failure = translate(error)
-        if isinstance(failure, AuthenticationError):
-            path.client_failed(failure)
+        path.client_failed(error)
         if program is not None:
             program(error)
-        else:
-            # librdkafka logs its errors itself only as long as nobody listens.
-            log.error("%s", error.str())
 
     return on_error

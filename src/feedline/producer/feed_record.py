@@ -81,9 +81,7 @@ def as_bytes(value: object, what: str) -> bytes | None:
         return value
     if isinstance(value, str):
         return value.encode()
-    if isinstance(value, memoryview) and value.readonly:
-        return bytes(value)
-    raise TypeError(f"{what} must be str or read-only bytes-like object, not {type(value).__name__}")
+    raise TypeError(f"{what} must be str or bytes, not {type(value).__name__}")
 
 
 def check_batch(messages: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
@@ -15,8 +15,9 @@ from feedline.producer.options import ProducerSettings
 from feedline.producer.row_encoder import RowEncoder, row_encoder
 from feedline.producer.topic_lookup import look_up_partitions
 
-# How long the first record of a topic waits for a broker before it is accepted without one.
+# How long the first record of a topic waits for a broker before it is accepted without one; and a later one.
 CONNECT_SECONDS = 3.0
+RECONNECT_SECONDS = 1.0
 # Partitions may be added to a topic while a producer lives.
 LOOK_AGAIN_SECONDS = 300.0
 LOOK_AGAIN_UNKNOWN_SECONDS = 10.0
@@ -24,9 +25,10 @@ LOOK_AGAIN_UNKNOWN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Partitions:
-    """How many, None while no broker has answered, and when to ask again."""
+    """How many, None while no broker has answered; when it was asked, and when to ask again."""
 
     count: int | None
+    asked_at: float
     ask_at: float
 
 
@@ -61,6 +63,13 @@ class FeedSetup:
         """The encoder that a record of this feed was encoded with; asks nobody."""
         return self._encoders[feed.name]
 
+    def look_again(self, topic: str) -> None:
+        """The next record asks the broker, unless that was tried a moment ago."""
+        known = self._partitions.get(topic)
+        if known is not None:
+            ask_at = min(known.ask_at, known.asked_at + LOOK_AGAIN_UNKNOWN_SECONDS)
+            self._partitions[topic] = replace(known, ask_at=ask_at)
+
     def partitions(self, topic: str) -> int | None:
         """The topic's partitions; None as long as no broker has told them."""
         known = self._partitions.get(topic)
@@ -80,8 +89,10 @@ class FeedSetup:
         known = self._partitions.get(topic)
         if known is not None and self._clock() < known.ask_at:
             return
-        count = look_up_partitions(self._settings.client, topic, CONNECT_SECONDS)
+        patience = CONNECT_SECONDS if known is None else RECONNECT_SECONDS
+        count = look_up_partitions(self._settings.client, topic, patience)
         seconds = LOOK_AGAIN_UNKNOWN_SECONDS if count is None else LOOK_AGAIN_SECONDS
         if count is None and known is not None:
             count = known.count
-        self._partitions[topic] = _Partitions(count, self._clock() + seconds)
+        now = self._clock()
+        self._partitions[topic] = _Partitions(count, now, now + seconds)

@@ -83,15 +83,25 @@ def split_settings(given: Mapping[str, Any]) -> ProducerSettings:
         client.update((key, value) for key, value in DURABLE.items() if key not in named)
     if "compression.type" not in named:
         client.update((key, value) for key, value in COMPRESSION.items() if key not in named)
-    plain_max = int(named.get("message.max.bytes", PLAIN_MESSAGE_MAX_BYTES))
-    client["message.max.bytes"] = max(plain_max, MAX_MESSAGE_BYTES)
+    plain_max = _number(named, "message.max.bytes", PLAIN_MESSAGE_MAX_BYTES)
+    if plain_max is not None:
+        client["message.max.bytes"] = max(plain_max, MAX_MESSAGE_BYTES)
     return ProducerSettings(
         options=_options(given),
         client=client,
         durability_gap=gap,
-        plain_message_max_bytes=plain_max,
-        max_records=int(named.get("queue.buffering.max.messages", QUEUE_MAX_MESSAGES)) or 2**31,
+        plain_message_max_bytes=plain_max or PLAIN_MESSAGE_MAX_BYTES,
+        # Zero is librdkafka's word for no limit.
+        max_records=_number(named, "queue.buffering.max.messages", QUEUE_MAX_MESSAGES) or 2**31,
     )
+
+
+def _number(settings: Mapping[str, Any], name: str, default: int) -> int | None:
+    """A number of librdkafka's; None for what is no number, which librdkafka refuses in its own words."""
+    try:
+        return int(settings.get(name, default))
+    except (TypeError, ValueError):
+        return None
 
 
 def _options(given: Mapping[str, Any]) -> FeedOptions:

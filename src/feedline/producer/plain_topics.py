@@ -70,7 +70,7 @@ def batch_of_errors_only(produce_batch: Callable[[list[dict[str, Any]]], int], m
 def _size(part: Any) -> int:
     if isinstance(part, str):
         return len(part) if part.isascii() else len(part.encode(errors="surrogatepass"))
-    return len(part) if isinstance(part, (bytes, memoryview)) else 0
+    return len(part) if isinstance(part, bytes) else 0
 
 
 def _varint(number: int) -> int:

@@ -23,6 +23,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from feedline.batch.headers import BatchHeaders
 from feedline.batch.identity import Delivery, correlation_id
 from feedline.errors import AuthenticationError, ConfigurationError, RecordTooLargeError
+from feedline.kafka.errors import translate
 from feedline.producer.accumulator import Accumulator, OpenBatch
 from feedline.producer.feed_record import Lane, LaneReader, Report, as_bytes, read_header_pairs
 from feedline.producer.feed_setup import FeedSetup
@@ -200,9 +201,11 @@ class RecordPath:
         with self._lock:
             return self._tally(delivery)
 
-    def client_failed(self, error: AuthenticationError) -> None:
-        """A broker refuses the credentials: records are refused too, until it has had the time to refuse again."""
-        self._refused = (error, self._clock() + REFUSED_SECONDS)
+    def client_failed(self, error: KafkaError, **where: str) -> None:
+        """Refused credentials refuse the next records too, until a broker has had the time to refuse again."""
+        failure = translate(error, **where)
+        if isinstance(failure, AuthenticationError):
+            self._refused = (failure, self._clock() + REFUSED_SECONDS)
 
     def credentials_changed(self) -> None:
         self._refused = None
@@ -298,6 +301,9 @@ class RecordPath:
             tally.failed += records
             if error.fatal():
                 self._fatal = error
+            self.client_failed(error, feed=batch.lane.feed.name, topic=batch.lane.feed.topic.name)
+            # A broker that is away and one that refuses us look the same here: the next record asks.
+            self.setup.look_again(batch.lane.feed.topic.name)
         elif message is not None:
             self._refused = None
             partition, offset = message.partition(), message.offset()
