@@ -10,10 +10,14 @@ SATURDAY = 5
 def business_day(day: date, steps: int) -> date:
     """The business day `steps` weekdays after (or, negative, before) a day; holidays are not looked at."""
     direction = timedelta(days=1 if steps > 0 else -1)
-    for _ in range(abs(steps)):
+    left = abs(steps)
+    while left:
         day += direction
         while day.weekday() >= SATURDAY:
             day += direction
+        # From a weekday on, five of them are a week.
+        weeks, left = divmod(left - 1, 5)
+        day += direction * 7 * weeks
     return day
 
 

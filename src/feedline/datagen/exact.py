@@ -52,7 +52,7 @@ def units(number: int, places: int) -> Decimal:
 
 def draw(chance: Random, low: float, high: float, grid: Decimal = AMOUNT) -> Decimal:
     """A decimal between low and high on a grid. The bounds are parameters of the distribution, not amounts."""
-    places = -int(grid.as_tuple().exponent)
+    places = -grid.adjusted()
     scale = 10**places
     start = int(low * scale)
     return units(start + int(chance.random() * (int(high * scale) - start + 1)), places)
