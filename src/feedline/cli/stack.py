@@ -12,6 +12,7 @@ from feedline.local.airflow import airflow_login
 from feedline.local.stack import AIRFLOW, KAFKA, REGISTRY, WAREHOUSE, ServiceStatus, StackConfig, down, status, up
 
 HOME = Path(".local")
+PORT = click.IntRange(0, 65535)
 
 home_option = click.option(
     "--home",
@@ -38,10 +39,10 @@ Examples:
 )
 @home_option
 @click.option("--with-airflow/--no-airflow", "airflow", default=True, show_default=True, help="Airflow as well.")
-@click.option("--kafka-port", type=click.IntRange(0, 65535), default=0, help="0: any free port.", show_default=True)
-@click.option("--registry-port", type=click.IntRange(0, 65535), default=0, show_default=True)
-@click.option("--warehouse-port", type=click.IntRange(0, 65535), default=0, show_default=True)
-@click.option("--airflow-port", type=click.IntRange(0, 65535), default=0, show_default=True)
+@click.option("--kafka-port", type=PORT, default=0, show_default=True, help="0: any free port.")
+@click.option("--registry-port", type=PORT, default=0, show_default=True, help="0: any free port.")
+@click.option("--warehouse-port", type=PORT, default=0, show_default=True, help="0: any free port.")
+@click.option("--airflow-port", type=PORT, default=0, show_default=True, help="0: any free port.")
 @format_option
 def up_command(
     *,

@@ -125,9 +125,9 @@ def start_airflow(config: AirflowConfig, home: Path) -> Process:
     )
 
 
-def await_airflow(process: Process, home: Path, *, within_s: float = 240) -> None:
+def await_airflow(process: Process, *, within_s: float = 240) -> None:
     """Returns when all four components are healthy; raises ServiceNotReadyError."""
-    await_healthy(process, home, lambda: airflow_healthy(process.port), within_s=within_s)
+    await_healthy(process, lambda: airflow_healthy(process.port), within_s=within_s)
 
 
 def airflow_healthy(port: int) -> bool:

@@ -156,9 +156,9 @@ def _format(config: KafkaConfig, settings: Path, jars: Path, logging: str) -> No
     marker.touch()
 
 
-def await_kafka(process: Process, config: KafkaConfig, home: Path, *, within_s: float = 90) -> None:
+def await_kafka(process: Process, config: KafkaConfig, *, within_s: float = 90) -> None:
     """Returns when the broker answers a metadata request; raises ServiceNotReadyError."""
-    await_healthy(process, home, lambda: kafka_healthy(config.bootstrap), within_s=within_s)
+    await_healthy(process, lambda: kafka_healthy(config.bootstrap), within_s=within_s)
 
 
 def kafka_healthy(bootstrap: str) -> bool:

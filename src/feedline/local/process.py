@@ -20,6 +20,7 @@ from feedline.errors import ConfigurationError, RetriableError
 
 MARK = "FEEDLINE_STACK"
 POLL_S = 0.1
+MARKED_WITHIN_S = 5.0
 
 
 class ServiceNotReadyError(RetriableError):
@@ -59,6 +60,10 @@ def start_process(
         )
     # The service outlives its starter, which Popen would complain of when it is collected.
     started.returncode = 0
+    # The system lets us go on a moment before the new program's environment can be read.
+    deadline = time.monotonic() + MARKED_WITHIN_S
+    while not is_ours(started.pid, home) and not has_ended(started.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
     return Process(name=name, pid=started.pid, port=port, log=str(log))
 
 
@@ -69,6 +74,14 @@ def is_ours(pid: int, home: Path) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == str(home))
     except (psutil.Error, OSError):
         return False
+
+
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process, or only what is left of one."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return True
 
 
 def marked_processes(home: Path) -> list[int]:
@@ -123,11 +136,11 @@ def _signal(processes: Sequence[psutil.Process], send: Callable[[psutil.Process]
             continue
 
 
-def await_healthy(process: Process, home: Path, healthy: Callable[[], bool], *, within_s: float) -> None:
+def await_healthy(process: Process, healthy: Callable[[], bool], *, within_s: float) -> None:
     """Returns when `healthy()` is true; raises ServiceNotReadyError when the process ends or time is up."""
     deadline = time.monotonic() + within_s
     while not healthy():
-        if not is_ours(process.pid, home):
+        if has_ended(process.pid):
             raise ServiceNotReadyError(f"{process.name} ended while starting: {last_line(Path(process.log))}")
         if time.monotonic() > deadline:
             raise ServiceNotReadyError(

@@ -112,10 +112,13 @@ def up(config: StackConfig, report: Report = _quiet) -> Settings:
         configs = _configs(config, ports)
         running = dict(state.processes)
 
-        with ExitStack() as undo:
-            undo.callback(
-                lambda: _stop(config.home, [name for name in running if name not in state.processes], running)
-            )
+        def undo() -> None:
+            begun = [name for name in reversed(running) if name not in state.processes]
+            _stop(config.home, begun, running, report)
+            write_state(config.home, State(state.processes, ports))
+
+        with ExitStack() as unless_healthy:
+            unless_healthy.callback(undo)
 
             def start(name: str, starter: Callable[[], Process]) -> None:
                 if name not in running:
@@ -128,15 +131,15 @@ def up(config: StackConfig, report: Report = _quiet) -> Settings:
             home = config.home
             start(KAFKA, lambda: start_kafka(configs.kafka, home, report))
             start(WAREHOUSE, lambda: start_warehouse(configs.warehouse, home))
-            await_kafka(running[KAFKA], configs.kafka, home)
+            await_kafka(running[KAFKA], configs.kafka)
             start(REGISTRY, lambda: start_registry(configs.registry, home, report))
             if config.airflow:
                 start(AIRFLOW, lambda: start_airflow(configs.airflow, home))
-            await_warehouse(running[WAREHOUSE], configs.warehouse, home)
-            await_registry(running[REGISTRY], configs.registry, home)
+            await_warehouse(running[WAREHOUSE], configs.warehouse)
+            await_registry(running[REGISTRY], configs.registry)
             if config.airflow:
-                await_airflow(running[AIRFLOW], home)
-            undo.pop_all()
+                await_airflow(running[AIRFLOW])
+            unless_healthy.pop_all()
     return load_settings(config.home / SETTINGS)
 
 

@@ -40,7 +40,7 @@ def read_state(home: Path) -> State:
             processes={name: Process(**entry) for name, entry in document["processes"].items()},
             ports=dict(document["ports"]),
         )
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return State()
 
 

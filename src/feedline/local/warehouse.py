@@ -58,9 +58,9 @@ def start_warehouse(config: WarehouseConfig, home: Path) -> Process:
     )
 
 
-def await_warehouse(process: Process, config: WarehouseConfig, home: Path, *, within_s: float = 60) -> None:
+def await_warehouse(process: Process, config: WarehouseConfig, *, within_s: float = 60) -> None:
     """Returns when the stand-in answers; raises ServiceNotReadyError."""
-    await_healthy(process, home, lambda: warehouse_healthy(config.port), within_s=within_s)
+    await_healthy(process, lambda: warehouse_healthy(config.port), within_s=within_s)
 
 
 def warehouse_healthy(port: int) -> bool:
