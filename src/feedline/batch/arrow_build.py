@@ -55,10 +55,7 @@ def arena_layout(program: Compiled, rows: Any, filled: Any, columns: Collection[
         if not keep[pc]:
             continue
         count = int(rows[program.ops[pc, FRAME]])
-        if node.nullable:
-            sizes = [(VALID, (count + 7) // 8)]
-        else:
-            sizes = []
+        sizes = [(VALID, (count + 7) // 8)] if node.nullable else []
         if node.op in _WITH_BYTES:
             sizes += [(VALUES, 4 * (count + 1)), (DATA, int(filled[pc]))]
         elif node.op == ARRAY:
@@ -70,7 +67,8 @@ def arena_layout(program: Compiled, rows: Any, filled: Any, columns: Collection[
         for which, size in sizes:
             bounds[pc, which] = total, size
             total += -(-size // _ALIGNMENT) * _ALIGNMENT
-    arena = pa.py_buffer(np.zeros(total + _ALIGNMENT, dtype=np.uint8))
+    zeros: Any = np.zeros(total + _ALIGNMENT, dtype=np.uint8)
+    arena = pa.py_buffer(zeros)
     table = np.where(bounds[:, :, 1] > 0, bounds[:, :, 0] + arena.address, 0)
     return Layout(arena, table, bounds, rows, tuple(int(item) for item in program.ops[:, A]), columns)
 
@@ -78,7 +76,8 @@ def arena_layout(program: Compiled, rows: Any, filled: Any, columns: Collection[
 def build_batch(root: Node, schema: pa.Schema, layout: Layout) -> pa.RecordBatch:
     """The batch over a layout that the kernel has filled."""
     nodes = iter(range(len(layout.items)))
-    arrays, fields = [], []
+    arrays: list[Any] = []
+    fields: list[Any] = []
     for child, declared in zip(root.children, schema, strict=True):
         wanted = layout.columns is None or child.name in layout.columns
         array = _build(child, declared.type, nodes, layout, int(layout.rows[0]), wanted=wanted)
@@ -88,9 +87,7 @@ def build_batch(root: Node, schema: pa.Schema, layout: Layout) -> pa.RecordBatch
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _build(
-    node: Node, kind: pa.DataType, nodes: Iterator[int], layout: Layout, count: int, *, wanted: bool
-) -> pa.Array | None:
+def _build(node: Node, kind: Any, nodes: Iterator[int], layout: Layout, count: int, *, wanted: bool) -> Any:
     """The array of a node, taking program rows from `nodes` in the order of the program."""
     pc = next(nodes)
 

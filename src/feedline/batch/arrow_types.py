@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from feedline.batch.avro_program import (
@@ -24,7 +26,7 @@ from feedline.batch.avro_program import (
     Node,
 )
 
-_TYPES = {
+_TYPES: dict[int, pa.DataType] = {
     BOOLEAN: pa.bool_(),
     INT: pa.int32(),
     LONG: pa.int64(),
@@ -57,5 +59,5 @@ def arrow_type(node: Node) -> pa.DataType:
     return _TYPES[node.op]
 
 
-def _field(node: Node) -> pa.Field:
+def _field(node: Node) -> Any:
     return pa.field(node.name, arrow_type(node), nullable=node.nullable)

@@ -5,6 +5,9 @@ UTF-8, decimals' precision, block counts and sizes) and counts rows and bytes, s
 what is there and never by what a length claims; `fill` True stores the values. The bytes must not change between.
 """
 
+# One function a step, comparisons spelled out: numba pays for every call that hands over an array, and for `in`.
+# ruff: noqa: C901, PLR0911, PLR0912, PLR0915, PLR0917, PLR1714, SIM109
+
 from __future__ import annotations
 
 from typing import Any, Final
@@ -42,11 +45,14 @@ from feedline.batch.avro_program import (
 from feedline.batch.native import (
     SOURCES,
     copy_bytes,
+    i64,
     load_u8,
     read_varint,
     store_i32,
     store_i64,
     store_u8,
+    u8,
+    u64,
     valid_utf8,
 )
 
@@ -78,22 +84,22 @@ _LARGEST_OFFSET = 2**31 - 1
 @njit(inline="always")
 def _read_decimal(at: int, size: int) -> tuple[int, int]:
     """Low and high word of big-endian two's complement bytes, 1 to 16 of them."""
-    high = np.int64(np.int8(load_u8(at))) >> 63
-    low = np.uint64(high)
+    high = i64(np.int8(load_u8(at))) >> 63
+    low = u64(high)
     for k in range(size):
-        high = (high << 8) | np.int64(low >> np.uint64(56))
-        low = (low << np.uint64(8)) | np.uint64(load_u8(at + k))
-    return np.int64(low), high
+        high = (high << 8) | i64(low >> u64(56))
+        low = (low << u64(8)) | u64(load_u8(at + k))
+    return i64(low), high
 
 
 @njit(inline="always")
 def _within(low: int, high: int, limits: Any, precision: int) -> bool:
     """Whether a 128-bit integer's magnitude is below ten to the precision."""
-    bottom, top = np.uint64(low), np.uint64(high)
+    bottom, top = u64(low), u64(high)
     if high < 0:
-        bottom = ~bottom + np.uint64(1)
-        top = ~top + np.uint64(1 if bottom == np.uint64(0) else 0)
-    return top < limits[precision, 1] or (top == limits[precision, 1] and bottom < limits[precision, 0])
+        bottom = ~bottom + u64(1)
+        top = ~top + u64(1 if bottom == u64(0) else 0)
+    return bool(top < limits[precision, 1] or (top == limits[precision, 1] and bottom < limits[precision, 0]))
 
 
 @njit(inline="always")
@@ -102,7 +108,7 @@ def _block(at: int, end: int, least: int) -> tuple[int, int, int, int]:
     count, at = read_varint(at, end)
     if at == 0:
         return 0, 0, 0, TRUNCATED
-    stop = np.int64(0)
+    stop = i64(0)
     if count < 0:
         size, at = read_varint(at, end)
         if at == 0:
@@ -119,7 +125,7 @@ def _block(at: int, end: int, least: int) -> tuple[int, int, int, int]:
 
 @njit(inline="always")
 def _set_bit(bitmap: int, index: int) -> None:
-    store_u8(bitmap + (index >> 3), np.uint8(load_u8(bitmap + (index >> 3)) | np.uint8(1 << (index & 7))))
+    store_u8(bitmap + (index >> 3), u8(load_u8(bitmap + (index >> 3)) | u8(1 << (index & 7))))
 
 
 @njit
@@ -241,7 +247,7 @@ def _make(sources: int) -> Any:
                         return BAD_DECIMAL
                     # Longer than it need be is legal: what precedes the last 16 bytes must repeat the sign.
                     while size > 16:
-                        sign = np.uint8(255 if load_u8(at + 1) > 127 else 0)
+                        sign = u8(255 if load_u8(at + 1) > 127 else 0)
                         if load_u8(at) != sign:
                             return BAD_DECIMAL
                         at += 1
@@ -299,7 +305,7 @@ def _make(sources: int) -> Any:
                             store_i32(values + 4 * (row + 1), np.int32(filled[pc] + length))
                         filled[pc] += length
                     elif op == INT or op == DATE:
-                        if number != np.int64(np.int32(number)):
+                        if number != i64(np.int32(number)):
                             return OUT_OF_RANGE
                         if fill and values != 0:
                             store_i32(values + 4 * row, np.int32(number))

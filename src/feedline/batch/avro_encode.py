@@ -4,6 +4,9 @@ It is given the batch as a C Data Interface `struct ArrowArray` (https://arrow.a
 CDataInterface.html), finds the buffers of every node itself, and honours offsets, so slices need no copy.
 """
 
+# One function a step, comparisons spelled out: numba pays for every call that hands over an array, and for `in`.
+# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR1714, SIM109
+
 from __future__ import annotations
 
 from typing import Any, Final
@@ -43,6 +46,7 @@ from feedline.batch.native import (
     SOURCES,
     bit,
     copy_bytes,
+    i64,
     leading_zeros,
     load_i32,
     load_i64,
@@ -52,6 +56,8 @@ from feedline.batch.native import (
     store_u8,
     store_u64,
     swap_bytes,
+    u8,
+    u64,
     write_varint,
 )
 
@@ -82,31 +88,31 @@ _MOST = 20
 @njit(inline="always")
 def write_decimal(at: int, low: Any, high: int) -> int:
     """A 128-bit integer as Avro `bytes`: its length, then the fewest big-endian two's complement bytes."""
-    signed = np.int64(low)
+    signed = i64(low)
     if high == signed >> 63:
-        size = (72 - leading_zeros(np.uint64(signed ^ (signed >> 63)))) >> 3
-        store_u8(at, np.uint8(size << 1))
-        store_u64(at + 1, swap_bytes(low << np.uint64(64 - 8 * size)))
-        return at + 1 + size
-    top = ((136 - leading_zeros(np.uint64(high ^ (high >> 63)))) >> 3) - 8
-    store_u8(at, np.uint8((top + 8) << 1))
-    store_u64(at + 1, swap_bytes(np.uint64(high) << np.uint64(64 - 8 * top)))
+        size = (72 - leading_zeros(u64(signed ^ (signed >> 63)))) >> 3
+        store_u8(at, u8(size << 1))
+        store_u64(at + 1, swap_bytes(low << u64(64 - 8 * size)))
+        return at + 1 + int(size)
+    top = ((136 - leading_zeros(u64(high ^ (high >> 63)))) >> 3) - 8
+    store_u8(at, u8((top + 8) << 1))
+    store_u64(at + 1, swap_bytes(u64(high) << u64(64 - 8 * top)))
     store_u64(at + 1 + top, swap_bytes(low))
-    return at + 9 + top
+    return at + 9 + int(top)
 
 
 @njit(inline="always")
 def write_fixed_decimal(at: int, low: Any, high: int, size: int) -> int:
     """A 128-bit integer that fits in `size` bytes as that many big-endian two's complement bytes."""
     while size > 16:
-        store_u8(at, np.uint8(high >> 63))
+        store_u8(at, u8(high >> 63))
         at += 1
         size -= 1
     if size > 8:
-        store_u64(at, swap_bytes(np.uint64(high) << np.uint64(128 - 8 * size)))
+        store_u64(at, swap_bytes(u64(high) << u64(128 - 8 * size)))
         store_u64(at + size - 8, swap_bytes(low))
     else:
-        store_u64(at, swap_bytes(low << np.uint64(64 - 8 * size)))
+        store_u64(at, swap_bytes(low << u64(64 - 8 * size)))
     return at + size
 
 
@@ -208,7 +214,7 @@ def _make(sources: int) -> tuple[Any, Any]:
                 if row_of[frame] < last_of[frame]:
                     pc = ops[pc, PARENT] + 1
                 else:
-                    store_u8(at, np.uint8(0))
+                    store_u8(at, u8(0))
                     at += 1
                     pc += 1
                 continue
@@ -219,34 +225,36 @@ def _make(sources: int) -> tuple[Any, Any]:
                 if null == NOT_NULL:
                     place[0], place[1] = row_of[0], pc
                     return NULL_IN_REQUIRED
-                store_u8(at, np.uint8(0 if null == NULL_FIRST else 2))
+                store_u8(at, u8(0 if null == NULL_FIRST else 2))
                 at += 1
                 pc = ops[pc, END]
                 continue
             if null != NOT_NULL:
-                store_u8(at, np.uint8(2 if null == NULL_FIRST else 0))
+                store_u8(at, u8(2 if null == NULL_FIRST else 0))
                 at += 1
             values = table[pc, _VALUES]
             if op == STRING or op == BYTES:
-                begin = np.int64(load_i32(values + 4 * index))
-                length = np.int64(load_i32(values + 4 * index + 4)) - begin
+                begin = i64(load_i32(values + 4 * index))
+                length = i64(load_i32(values + 4 * index + 4)) - begin
                 at = write_varint(at, length)
                 copy_bytes(at, table[pc, _DATA] + begin, length)
                 at += length
             elif op == DECIMAL:
                 at = write_decimal(at, load_u64(values + 16 * index), load_i64(values + 16 * index + 8))
             elif op == INT or op == DATE:
-                at = write_varint(at, np.int64(load_i32(values + 4 * index)))
+                at = write_varint(at, i64(load_i32(values + 4 * index)))
             elif op == ENUM:
-                begin = np.int64(load_i32(values + 4 * index))
-                length = np.int64(load_i32(values + 4 * index + 4)) - begin
-                symbol = symbol_of(texts.ctypes.data, ends.ctypes.data, ops[pc, A], ops[pc, B], table[pc, _DATA] + begin, length)
+                begin = i64(load_i32(values + 4 * index))
+                length = i64(load_i32(values + 4 * index + 4)) - begin
+                symbol = symbol_of(
+                    texts.ctypes.data, ends.ctypes.data, ops[pc, A], ops[pc, B], table[pc, _DATA] + begin, length
+                )
                 if symbol < 0:
                     place[0], place[1] = row_of[0], pc
                     return UNKNOWN_SYMBOL
                 at = write_varint(at, symbol)
             elif op == BOOLEAN:
-                store_u8(at, np.uint8(bit(values, index)))
+                store_u8(at, u8(bit(values, index)))
                 at += 1
             elif op == DOUBLE:
                 store_i64(at, load_i64(values + 8 * index))
@@ -261,8 +269,8 @@ def _make(sources: int) -> tuple[Any, Any]:
                 low, high = load_u64(values + 16 * index), load_i64(values + 16 * index + 8)
                 at = write_fixed_decimal(at, low, high, ops[pc, SIZE])
             elif op == ARRAY:
-                begin = np.int64(load_i32(values + 4 * index))
-                count = np.int64(load_i32(values + 4 * index + 4)) - begin
+                begin = i64(load_i32(values + 4 * index))
+                count = i64(load_i32(values + 4 * index + 4)) - begin
                 at = write_varint(at, count)
                 if count == 0:
                     pc = ops[pc, END]

@@ -18,7 +18,7 @@ import pyarrow as pa
 from feedline.batch import avro_decode, avro_encode
 from feedline.batch.arrow_build import arena_layout, build_batch
 from feedline.batch.arrow_types import arrow_schema
-from feedline.batch.avro_program import Compiled, Node, compile_schema, least_bytes, first_guesses, schema_tree
+from feedline.batch.avro_program import Compiled, Node, compile_schema, first_guesses, least_bytes, schema_tree
 from feedline.catalog.feeds import AvroSchema
 from feedline.errors import CorruptBatchError, SchemaMismatchError
 
@@ -53,7 +53,7 @@ def _codec(text: str) -> RecordCodec:
 
 
 def codec_for(schema: AvroSchema) -> RecordCodec:
-    """The codec of a record's Avro schema, made once a process; raises ConfigurationError for a type feeds may not have."""
+    """The codec of a record's Avro schema, made once; raises ConfigurationError for a type feeds may not have."""
     return _codec(json.dumps(schema))
 
 
@@ -87,7 +87,7 @@ class RecordCodec:
         """Rows start to stop as Avro records laid end to end; the batch must have the codec's columns."""
         program = self.program
         table = np.zeros((len(program.ops), avro_encode.TABLE_COLUMNS), dtype=np.int64)
-        _, exported = batch.__arrow_c_array__()
+        _, exported = batch.__arrow_c_array__()  # type: ignore[no-untyped-call]
         root = _capsule_pointer(exported, _ARRAY_CAPSULE)
         most = avro_encode.bind(program.ops, program.frames, root, table, start, stop)
         out = scratch(most + avro_encode.SLACK)
@@ -102,7 +102,7 @@ class RecordCodec:
             if written == avro_encode.UNKNOWN_SYMBOL:
                 what = "a value that is none of the enum's symbols"
             raise SchemaMismatchError(f"row {place[0]} has {what}", field=node.path)
-        return out[:written].tobytes()
+        return bytes(out[:written])
 
     def decode(
         self,
@@ -198,13 +198,17 @@ def _loose(kind: pa.DataType) -> pa.DataType:
 
 
 _threads = threading.local()
+# Bytes that a thread keeps for its next batch.
+_KEPT = 64 << 20
 
 
 def scratch(size: int) -> Any:
     """This thread's buffer of at least that many bytes: fresh pages for every batch would cost more than encoding."""
     buffer = getattr(_threads, "buffer", None)
     if buffer is None or len(buffer) < size:
-        buffer = _threads.buffer = np.empty(max(size, 1 << 20), dtype=np.uint8)
+        buffer = np.empty(max(size, 1 << 20), dtype=np.uint8)
+        if size <= _KEPT:
+            _threads.buffer = buffer
     return buffer
 
 

@@ -4,6 +4,9 @@ It writes a record only when every byte of its line is of the usual kind and fit
 out and reports, and `row_check` decides on it. So it needs to be exact in what it accepts and nowhere else.
 """
 
+# One function a step, comparisons spelled out: numba pays for every call that hands over an array, and for `in`.
+# ruff: noqa: C901, PLR0911, PLR0912, PLR0915, PLR0917, PLR1714, SIM109
+
 from __future__ import annotations
 
 from typing import Any, Final
@@ -60,15 +63,14 @@ from feedline.batch.json_scan import (
     scan_value,
     skip_space,
 )
+from feedline.batch.json_text import move_down, unescape
 from feedline.batch.json_values import (
-    move_down,
     parse_boolean,
     parse_date,
     parse_decimal,
     parse_double,
     parse_integer,
     parse_timestamp,
-    unescape,
 )
 from feedline.batch.native import (
     SOURCES,
@@ -77,6 +79,7 @@ from feedline.batch.native import (
     store_f32,
     store_f64,
     store_u8,
+    u8,
     valid_utf8,
     write_varint,
 )
@@ -155,7 +158,7 @@ def _write_number(op: int, a: int, b: int, size: int, start: int, stop: int, tex
         truth = parse_boolean(start, stop)
         if truth < 0:
             return _FAILED
-        store_u8(at, np.uint8(truth))
+        store_u8(at, u8(truth))
         return at + 1
     if op != DOUBLE and op != FLOAT:
         return _FAILED
@@ -224,7 +227,7 @@ def _write_record(
             if frames[frame, 1] == 0:
                 if cursor + 1 != slots[ops[pc, PARENT], AFTER] or load_u8(cursor) != 93:
                     return _FAILED
-                store_u8(at, np.uint8(0))
+                store_u8(at, u8(0))
                 at += 1
                 pc += 1
                 continue
@@ -239,12 +242,12 @@ def _write_record(
             if not given or slots[pc, KIND] == NULL_VALUE:
                 if ops[pc, NULL] == NOT_NULL or not (given or optional[pc]):
                     return _FAILED
-                store_u8(at, np.uint8(0 if ops[pc, NULL] == NULL_FIRST else 2))
+                store_u8(at, u8(0 if ops[pc, NULL] == NULL_FIRST else 2))
                 at += 1
                 pc = ops[pc, END]
                 continue
             if ops[pc, NULL] != NOT_NULL:
-                store_u8(at, np.uint8(2 if ops[pc, NULL] == NULL_FIRST else 0))
+                store_u8(at, u8(2 if ops[pc, NULL] == NULL_FIRST else 0))
                 at += 1
             if op == STRUCT:
                 if slots[pc, KIND] != OBJECT:

@@ -7,30 +7,28 @@ the kernel here takes the usual spellings of it, and hands any other line to tha
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from feedline.batch import json_kernel
-from feedline.batch.codec import RecordCodec, avro_long, scratch
+from feedline.batch.codec import RecordCodec, avro_long
+from feedline.batch.json_encode import transcode_lines
 from feedline.batch.row_check import check_record, encode_record
 from feedline.errors import RecordTooLargeError, SchemaMismatchError
-
-# Avro is smaller than the JSON it comes from, but for fields that JSON leaves out; then the output grows.
-_ROOM_PER_RECORD = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedRecords:
     """Records as Avro, end to end: record i is `data[ends[i]:ends[i + 1]]`; lines[i] is its line in the file."""
 
-    data: bytes = field(repr=False)
-    ends: NDArray[np.int64] = field(repr=False)
-    lines: NDArray[np.int64] = field(repr=False)
+    data: bytes = dataclasses.field(repr=False)
+    ends: NDArray[np.int64] = dataclasses.field(repr=False)
+    lines: NDArray[np.int64] = dataclasses.field(repr=False)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -54,7 +52,7 @@ class BadRecord:
     line: int
     field: str | None
     reason: str
-    raw: bytes = field(repr=False)
+    raw: bytes = dataclasses.field(repr=False)
     error: type[SchemaMismatchError | RecordTooLargeError] = SchemaMismatchError
 
 
@@ -63,7 +61,7 @@ def sift_records(
 ) -> tuple[EncodedRecords, list[BadRecord]]:
     """The good records of a block in order, encoded, and the bad ones. The block begins and ends between lines."""
     limit = len(block) if max_record_bytes is None else max_record_bytes
-    data, lines = _transcode(block, codec, limit)
+    data, lines = transcode_lines(block, codec, limit)
     good = lines[:, json_kernel.GOOD] == 1
     if good.all():
         ends = np.concatenate(([0], lines[:, json_kernel.RECORD_STOP]))
@@ -107,7 +105,7 @@ def read_block(block: bytes, codec: RecordCodec, *, first_line: int = 1) -> pa.R
 
 def encode_json(record: bytes, codec: RecordCodec) -> bytes:
     """One JSON record as Avro, an item for `join_records`; raises SchemaMismatchError with the field's path."""
-    data, lines = _transcode(record, codec, len(record))
+    data, lines = transcode_lines(record, codec, len(record))
     if len(lines) == 1 and lines[0, json_kernel.GOOD] == 1:
         return data
     return encode_record(check_record(record, codec), codec)
@@ -123,34 +121,6 @@ def _whole_line(block: bytes, inside: int) -> bytes:
     """The line around a byte, without its newline."""
     end = block.find(b"\n", inside)
     return block[block.rfind(b"\n", 0, inside) + 1 : end if end >= 0 else len(block)]
-
-
-def _transcode(block: bytes, codec: RecordCodec, limit: int) -> tuple[bytes, Any]:
-    """The records that the kernel is sure of, and a row for each line that is not blank."""
-    program = codec.program
-    count = block.count(b"\n") + 1
-    lines = np.empty((count, json_kernel.LINE_COLUMNS), dtype=np.int64)
-    state = np.zeros(json_kernel.STATE_COLUMNS, dtype=np.int64)
-    source = np.frombuffer(block, dtype=np.uint8)
-    out = scratch(len(block) + count * _ROOM_PER_RECORD // 8 + _ROOM_PER_RECORD)
-    while not json_kernel.transcode(
-        (program.ops, program.texts, program.ends, program.names, program.bounds, program.optional),
-        program.frames,
-        codec.field_order,
-        source.ctypes.data,
-        len(source),
-        limit,
-        out.ctypes.data,
-        len(out),
-        lines,
-        state,
-    ):
-        written = int(state[json_kernel.WRITTEN])
-        larger = np.empty(2 * len(out), dtype=np.uint8)
-        larger[:written] = out[:written]
-        out = larger
-    written, records = int(state[json_kernel.WRITTEN]), int(state[json_kernel.RECORDS])
-    return out[:written].tobytes(), lines[:records]
 
 
 def join_encoded(parts: Sequence[EncodedRecords]) -> EncodedRecords:

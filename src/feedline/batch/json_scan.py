@@ -5,6 +5,9 @@ twice or spelled with escapes, and anything that breaks JSON's structure, stops 
 `row_check`, which knows the reason. Values' own syntax is checked when they are converted.
 """
 
+# One function a step, comparisons spelled out: numba pays for every call that hands over an array, and for `in`.
+# ruff: noqa: C901, PLR0911, PLR0912, PLR0915, PLR0917, PLR1714, SIM109
+
 from __future__ import annotations
 
 from typing import Any, Final
@@ -13,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from feedline.batch.avro_program import ARRAY, END, OP, PARENT, STRUCT
-from feedline.batch.native import load_u8, load_u32, load_u64, trailing_zeros
+from feedline.batch.native import load_u8, load_u32, load_u64, trailing_zeros, u64
 
 # Columns of the table of slots, one row a program row.
 START: Final = 0  # first byte of the value; of a string, the byte after the quote; of an array, after the bracket
@@ -32,13 +35,13 @@ NULL_VALUE: Final = 8
 OBJECT: Final = 16
 LIST: Final = 32
 
-_ONES = np.uint64(0x0101010101010101)
-_HIGHS = np.uint64(0x8080808080808080)
-_QUOTES = np.uint64(0x2222222222222222)
-_SLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
-_SPACES = np.uint64(0x2020202020202020)
-_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
-_ZERO = np.uint64(0)
+_ONES = u64(0x0101010101010101)
+_HIGHS = u64(0x8080808080808080)
+_QUOTES = u64(0x2222222222222222)
+_SLASHES = u64(0x5C5C5C5C5C5C5C5C)
+_SPACES = u64(0x2020202020202020)
+_NEWLINES = u64(0x0A0A0A0A0A0A0A0A)
+_ZERO = u64(0)
 _NULL = np.uint32(int.from_bytes(b"null", "little"))
 
 _TAB, _RETURN, _SPACE = 9, 13, 32
@@ -53,7 +56,7 @@ def find_newline(at: int, end: int) -> int:
         word = load_u64(at) ^ _NEWLINES
         hit = (word - _ONES) & ~word & _HIGHS
         if hit != _ZERO:
-            return at + (trailing_zeros(hit) >> 3)
+            return at + int(trailing_zeros(hit) >> 3)
         at += 8
     while at < end and load_u8(at) != 10:
         at += 1
@@ -88,7 +91,7 @@ def scan_string(at: int, end: int) -> tuple[int, int]:
                 at += 8
                 continue
             before = trailing_zeros(hit) >> 3
-            if word & _HIGHS & ((np.uint64(1) << np.uint64(8 * before)) - np.uint64(1)) != _ZERO:
+            if word & _HIGHS & ((u64(1) << u64(8 * before)) - u64(1)) != _ZERO:
                 kind |= HIGH
             at += before
         elif at >= end:

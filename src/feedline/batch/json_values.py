@@ -4,17 +4,20 @@ Each answers only for the usual spellings; anything else, valid or not, is left 
 accept what it refuses nor differ from it in value.
 """
 
+# One function a step, comparisons spelled out: numba pays for every call that hands over an array, and for `in`.
+# ruff: noqa: C901, PLR0911, PLR0912, PLR1714
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from feedline.batch.native import copy_bytes, load_u8, load_u32, store_u8
+from feedline.batch.native import i64, load_u8, load_u32, u64
 
 _TRUE = np.uint32(int.from_bytes(b"true", "little"))
 _ALSE = np.uint32(int.from_bytes(b"alse", "little"))
@@ -26,25 +29,26 @@ _DAYS_TO_MONTH = np.array([0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 
 _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 _EPOCH_DAYS = 719_162  # days from 0001-01-01 to 1970-01-01
 _DAY_MICROS = 86_400_000_000
-_LARGEST_LONG = np.uint64(2**63 - 1)
-_LOW32 = np.uint64(0xFFFFFFFF)
-_WIDE = np.uint64(32)
+_LARGEST_LONG = u64(2**63 - 1)
+_LOW32 = u64(0xFFFFFFFF)
+_WIDE = u64(32)
 
 
 def _strtod() -> Any:
+    result: Any = types.Tuple((types.float64, types.int64))  # type: ignore[no-untyped-call]
+
     @intrinsic
     def strtod(_context: Any, _at: Any) -> Any:
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             pointer = ir.IntType(8).as_pointer()
             kind = ir.FunctionType(ir.DoubleType(), [pointer, pointer.as_pointer()])
-            function = cgutils.get_or_insert_function(builder.module, kind, "strtod")
-            stopped = cgutils.alloca_once(builder, pointer)
+            function = cgutils.get_or_insert_function(builder.module, kind, "strtod")  # type: ignore[no-untyped-call]
+            stopped = cgutils.alloca_once(builder, pointer)  # type: ignore[no-untyped-call]
             number = builder.call(function, [builder.inttoptr(arguments[0], pointer), stopped])
             stop = builder.ptrtoint(builder.load(stopped), ir.IntType(64))
-            result = types.Tuple((types.float64, types.int64))
             return context.make_tuple(builder, result, [number, stop])
 
-        return types.Tuple((types.float64, types.int64))(types.int64), generate
+        return result(types.int64), generate
 
     return strtod
 
@@ -72,17 +76,17 @@ def parse_integer(at: int, stop: int) -> tuple[int, bool]:
     count = stop - at
     if count < 1 or count > 19 or (count > 1 and load_u8(at) == _ZERO):
         return 0, False
-    number = np.uint64(0)
+    number = u64(0)
     while at < stop:
-        digit = np.int64(load_u8(at)) - _ZERO
+        digit = i64(load_u8(at)) - _ZERO
         if digit < 0 or digit > 9:
             return 0, False
         # Nineteen digits fit in 64 bits without a sign.
-        number = number * np.uint64(10) + np.uint64(digit)
+        number = number * u64(10) + u64(digit)
         at += 1
     if number > _LARGEST_LONG:
         return 0, False
-    return -np.int64(number) if negative else np.int64(number), True
+    return -i64(number) if negative else i64(number), True
 
 
 @njit
@@ -96,7 +100,7 @@ def parse_decimal(at: int, stop: int, precision: int, scale: int) -> tuple[Any, 
     first = at
     number, fraction = 0, 0
     while at < stop:
-        digit = np.int64(load_u8(at)) - _ZERO
+        digit = i64(load_u8(at)) - _ZERO
         if digit < 0 or digit > 9:
             break
         number = number * 10 + digit
@@ -105,24 +109,24 @@ def parse_decimal(at: int, stop: int, precision: int, scale: int) -> tuple[Any, 
     if at < stop and load_u8(at) == _POINT:
         at += 1
         while at < stop:
-            digit = np.int64(load_u8(at)) - _ZERO
+            digit = i64(load_u8(at)) - _ZERO
             if digit < 0 or digit > 9:
                 break
             number = number * 10 + digit
             fraction += 1
             at += 1
         if fraction == 0:
-            return np.uint64(0), 0, False
+            return u64(0), 0, False
     if at != stop or whole == 0 or (whole > 1 and load_u8(first) == _ZERO):
-        return np.uint64(0), 0, False
+        return u64(0), 0, False
     if fraction > scale or whole + scale > 18:
         return _parse_long_decimal(start, stop, precision, scale)
     number *= _TENS[scale - fraction]
     if precision < 18 and number >= _TENS[precision]:
-        return np.uint64(0), 0, False
+        return u64(0), 0, False
     if negative:
         number = -number
-    return np.uint64(number), number >> 63, True
+    return u64(number), number >> 63, True
 
 
 @njit
@@ -132,11 +136,11 @@ def _parse_long_decimal(at: int, stop: int, precision: int, scale: int) -> tuple
     if negative:
         at += 1
     fraction, pointed = 0, False
-    low, high = np.uint64(0), np.uint64(0)
+    low, high = u64(0), u64(0)
     number = 0
     digits = 0
     while at < stop:
-        byte = np.int64(load_u8(at))
+        byte = i64(load_u8(at))
         at += 1
         if byte == _POINT:
             pointed = True
@@ -146,7 +150,7 @@ def _parse_long_decimal(at: int, stop: int, precision: int, scale: int) -> tuple
             fraction += 1
             if fraction > scale:
                 if digit != 0:
-                    return np.uint64(0), 0, False
+                    return u64(0), 0, False
                 continue
         if digits > 0 or digit != 0:
             digits += 1
@@ -154,35 +158,35 @@ def _parse_long_decimal(at: int, stop: int, precision: int, scale: int) -> tuple
             number = number * 10 + digit
         else:
             if digits == 19:
-                low = np.uint64(number)
+                low = u64(number)
             low, high = _shift_in(low, high, digit)
             if digits > precision:
-                return np.uint64(0), 0, False
+                return u64(0), 0, False
     missing = scale - min(fraction, scale)
     if digits == 0:
-        return np.uint64(0), 0, True
+        return u64(0), 0, True
     if digits + missing > precision:
-        return np.uint64(0), 0, False
+        return u64(0), 0, False
     if digits + missing <= 18:
         number *= _TENS[missing]
         if negative:
             number = -number
-        return np.uint64(number), number >> 63, True
+        return u64(number), number >> 63, True
     if digits <= 18:
-        low = np.uint64(number)
+        low = u64(number)
     for _ in range(missing):
         low, high = _shift_in(low, high, 0)
     if negative:
-        low = ~low + np.uint64(1)
-        high = ~high + np.uint64(1 if low == np.uint64(0) else 0)
-    return low, np.int64(high), True
+        low = ~low + u64(1)
+        high = ~high + u64(1 if low == u64(0) else 0)
+    return low, i64(high), True
 
 
 @njit
 def _shift_in(low: Any, high: Any, digit: int) -> tuple[Any, Any]:
     """A 128-bit number times ten plus a digit."""
-    ten = np.uint64(10)
-    bottom = (low & _LOW32) * ten + np.uint64(digit)
+    ten = u64(10)
+    bottom = (low & _LOW32) * ten + u64(digit)
     middle = (low >> _WIDE) * ten + (bottom >> _WIDE)
     return (middle << _WIDE) | (bottom & _LOW32), high * ten + (middle >> _WIDE)
 
@@ -197,16 +201,13 @@ def parse_double(at: int, stop: int) -> tuple[float, bool]:
     first = at
     number, exponent, fraction = 0, 0, -1
     while at < stop:
-        digit = np.int64(load_u8(at)) - _ZERO
+        digit = i64(load_u8(at)) - _ZERO
         if digit < 0 or digit > 9:
             if digit + _ZERO != _POINT or fraction >= 0 or at == first:
                 break
             fraction = 0
         else:
-            if number < _LARGEST_WHOLE:
-                number = number * 10 + digit
-            else:
-                number = _LARGEST_WHOLE * 16
+            number = number * 10 + digit if number < _LARGEST_WHOLE else _LARGEST_WHOLE * 16
             if fraction >= 0:
                 fraction += 1
         at += 1
@@ -224,7 +225,7 @@ def parse_double(at: int, stop: int) -> tuple[float, bool]:
         if at >= stop or stop - at > 4:
             return 0.0, False
         while at < stop:
-            digit = np.int64(load_u8(at)) - _ZERO
+            digit = i64(load_u8(at)) - _ZERO
             if digit < 0 or digit > 9:
                 return 0.0, False
             exponent = exponent * 10 + digit
@@ -247,7 +248,7 @@ def _digits(at: int, count: int) -> int:
     """A number of that many digits; negative when one is none."""
     number = 0
     for k in range(count):
-        digit = np.int64(load_u8(at + k)) - _ZERO
+        digit = i64(load_u8(at + k)) - _ZERO
         if digit < 0 or digit > 9:
             return -1
         number = number * 10 + digit
@@ -293,7 +294,7 @@ def parse_timestamp(at: int, stop: int) -> tuple[int, bool]:
         at += 1
         count = 0
         while at < stop and count < 7:
-            digit = np.int64(load_u8(at)) - _ZERO
+            digit = i64(load_u8(at)) - _ZERO
             if digit < 0 or digit > 9:
                 break
             micros = micros * 10 + digit
@@ -313,101 +314,3 @@ def parse_timestamp(at: int, stop: int) -> tuple[int, bool]:
         return 0, False
     shift = (hour * 60 + minute) * 60_000_000
     return moment - shift if sign == _PLUS else moment + shift, True
-
-
-@njit
-def _hex4(at: int) -> int:
-    """Four hexadecimal digits; negative when one is none."""
-    number = 0
-    for k in range(4):
-        byte = np.int64(load_u8(at + k))
-        if 48 <= byte <= 57:
-            digit = byte - 48
-        elif 97 <= byte | 32 <= 102:
-            digit = (byte | 32) - 87
-        else:
-            return -1
-        number = number * 16 + digit
-    return number
-
-
-@njit
-def unescape(at: int, stop: int, out: int) -> int:
-    """Write a string's bytes with its escapes resolved; the address after them, 0 for an escape that is none or
-    half of a surrogate pair. Never writes more bytes than it reads."""
-    while at < stop:
-        byte = load_u8(at)
-        if byte != 92:
-            store_u8(out, byte)
-            at += 1
-            out += 1
-            continue
-        # The scan saw to it that a byte follows the backslash within the string.
-        kind = load_u8(at + 1)
-        at += 2
-        if kind == 117:
-            if stop - at < 4:
-                return 0
-            code = _hex4(at)
-            at += 4
-            if code < 0 or 0xDC00 <= code < 0xE000:
-                return 0
-            if 0xD800 <= code < 0xDC00:
-                if stop - at < 6 or load_u8(at) != 92 or load_u8(at + 1) != 117:
-                    return 0
-                second = _hex4(at + 2)
-                at += 6
-                if second < 0xDC00 or second > 0xDFFF:
-                    return 0
-                code = 0x10000 + ((code - 0xD800) << 10) + (second - 0xDC00)
-            out = _write_utf8(out, code)
-            continue
-        plain = 0
-        if kind == 34 or kind == 92 or kind == 47:
-            plain = np.int64(kind)
-        elif kind == 98:
-            plain = 8
-        elif kind == 102:
-            plain = 12
-        elif kind == 110:
-            plain = 10
-        elif kind == 114:
-            plain = 13
-        elif kind == 116:
-            plain = 9
-        else:
-            return 0
-        store_u8(out, np.uint8(plain))
-        out += 1
-    return out
-
-
-@njit
-def _write_utf8(out: int, code: int) -> int:
-    if code < 0x80:
-        store_u8(out, np.uint8(code))
-        return out + 1
-    if code < 0x800:
-        store_u8(out, np.uint8(0xC0 | code >> 6))
-        store_u8(out + 1, np.uint8(0x80 | code & 0x3F))
-        return out + 2
-    if code < 0x10000:
-        store_u8(out, np.uint8(0xE0 | code >> 12))
-        store_u8(out + 1, np.uint8(0x80 | code >> 6 & 0x3F))
-        store_u8(out + 2, np.uint8(0x80 | code & 0x3F))
-        return out + 3
-    store_u8(out, np.uint8(0xF0 | code >> 18))
-    store_u8(out + 1, np.uint8(0x80 | code >> 12 & 0x3F))
-    store_u8(out + 2, np.uint8(0x80 | code >> 6 & 0x3F))
-    store_u8(out + 3, np.uint8(0x80 | code & 0x3F))
-    return out + 4
-
-
-@njit
-def move_down(source: int, target: int, count: int) -> None:
-    """Move bytes to a lower address, where both may overlap."""
-    if target + count <= source:
-        copy_bytes(target, source, count)
-        return
-    for k in range(count):
-        store_u8(target + k, load_u8(source + k))

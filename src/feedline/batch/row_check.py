@@ -1,4 +1,4 @@
-"""One record at a time: from JSON text or Python values to exact values that fit the schema, or the field that does not.
+"""One record at a time: from JSON text or Python values to exact values, or the field that does not fit.
 
 The rules, which the columnar reader keeps too (it hands whatever it is not sure of to this module):
 
@@ -27,6 +27,7 @@ from functools import lru_cache
 from typing import Any
 
 import fastavro
+import orjson
 
 from feedline.batch.avro_program import (
     ARRAY,
@@ -42,6 +43,8 @@ from feedline.batch.avro_program import (
     Node,
 )
 from feedline.batch.codec import RecordCodec, avro_long, codec_for
+from feedline.batch.json_encode import transcode_lines
+from feedline.batch.json_kernel import GOOD
 from feedline.batch.value_checks import LEAF_CHECKS, Check, Constant, Misfit, found_in, shortened
 from feedline.catalog.feeds import AvroSchema
 from feedline.errors import SchemaMismatchError
@@ -71,7 +74,28 @@ def check_record(record: bytes | str | Mapping[str, Any], codec: RecordCodec | A
 
 
 def encode_record(values: Mapping[str, Any], codec: RecordCodec) -> bytes:
-    """One checked record as Avro, without count or prefix: an item for `join_records`."""
+    """One checked record as Avro, without count or prefix: an item for `join_records`.
+
+    Through JSON and the compiled kernel, which is several times faster than fastavro; fastavro takes what the kernel
+    leaves. Both are exact: decimals go as text, doubles in the shortest digits that give them back.
+    """
+    try:
+        text = orjson.dumps(values, default=_as_json)
+    except TypeError:
+        return _reference(values, codec)
+    body, lines = transcode_lines(text, codec, len(text))
+    return body if len(lines) == 1 and lines[0, GOOD] == 1 else _reference(values, codec)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    raise TypeError
+
+
+def _reference(values: Mapping[str, Any], codec: RecordCodec) -> bytes:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, _parsed(codec), dict(values))
     return out.getvalue()
@@ -159,10 +183,8 @@ def _record(node: Node) -> Check:
                 if name in value:
                     checked[name] = entry(value[name])
                     taken += 1
-                elif default is MISSING:
-                    raise Misfit("is missing and has no default")
                 else:
-                    checked[name] = copy.deepcopy(default) if isinstance(default, (list, dict)) else default
+                    checked[name] = _default(default)
         except Misfit as misfit:
             raise misfit.within(name) from None
         if taken != len(value):
@@ -171,6 +193,12 @@ def _record(node: Node) -> Check:
         return checked
 
     return check
+
+
+def _default(default: Any) -> Any:
+    if default is MISSING:
+        raise Misfit("is missing and has no default")
+    return copy.deepcopy(default) if isinstance(default, (list, dict)) else default
 
 
 def _array(node: Node) -> Check:
@@ -200,7 +228,7 @@ def _default_of(node: Node) -> Any:
     return _from_default(node, node.default)
 
 
-def _from_default(node: Node, default: Any) -> Any:
+def _from_default(node: Node, default: Any) -> Any:  # noqa: PLR0911
     """An Avro default, which is JSON of its own kind (bytes as text, moments as numbers), as a Python value."""
     if default is None:
         return None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from math import isfinite
-from struct import error as StructError
-from struct import pack
 from typing import Any
 
 from feedline.batch.avro_program import (
@@ -37,7 +36,7 @@ _TIMESTAMP = re.compile(
 Check = Callable[[Any], Any]
 
 
-class Misfit(Exception):
+class Misfit(Exception):  # noqa: N818  it never leaves this package
     """A value that does not fit; `path` grows from the inside out as it passes the enclosing fields."""
 
     def __init__(self, reason: str) -> None:
@@ -101,8 +100,8 @@ def _floating(node: Node) -> Check:
         try:
             number = float(value)
             if single:
-                pack("<f", number)
-        except (OverflowError, StructError, ValueError):
+                (number,) = struct.unpack("<f", struct.pack("<f", number))
+        except (OverflowError, struct.error, ValueError):
             raise Misfit(f"is out of range: {shortened(value)}") from None
         if not isfinite(number):
             raise Misfit(f"needs a finite number in range, found {shortened(value)}")
@@ -129,7 +128,7 @@ def _decimal(node: Node) -> Check:
                 ) from None
         elif isinstance(value, int) and not isinstance(value, bool):
             number = Decimal(value)
-        elif not isinstance(value, Decimal):
+        elif not isinstance(value, Decimal) or not value.is_finite():
             hint = ": give a Decimal or its text, a float is not exact" if isinstance(value, float) else ""
             raise Misfit(f"needs a decimal number, found {found_in(value)}{hint}")
         try:
