@@ -125,7 +125,7 @@ def start_airflow(config: AirflowConfig, home: Path) -> Process:
     )
 
 
-def await_airflow(process: Process, *, within_s: float = 240) -> None:
+def await_airflow(process: Process, *, within_s: float = 300) -> None:
     """Returns when all four components are healthy; raises ServiceNotReadyError."""
     await_healthy(process, lambda: airflow_healthy(process.port), within_s=within_s)
 

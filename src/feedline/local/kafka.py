@@ -156,7 +156,7 @@ def _format(config: KafkaConfig, settings: Path, jars: Path, logging: str) -> No
     marker.touch()
 
 
-def await_kafka(process: Process, config: KafkaConfig, *, within_s: float = 90) -> None:
+def await_kafka(process: Process, config: KafkaConfig, *, within_s: float = 180) -> None:
     """Returns when the broker answers a metadata request; raises ServiceNotReadyError."""
     await_healthy(process, lambda: kafka_healthy(config.bootstrap), within_s=within_s)
 

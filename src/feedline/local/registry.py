@@ -60,7 +60,7 @@ def start_registry(config: RegistryConfig, home: Path, report: Report = lambda _
     )
 
 
-def await_registry(process: Process, config: RegistryConfig, *, within_s: float = 120) -> None:
+def await_registry(process: Process, config: RegistryConfig, *, within_s: float = 180) -> None:
     """Returns when the registry lists its subjects; raises ServiceNotReadyError."""
     await_healthy(process, lambda: registry_healthy(config.url), within_s=within_s)
 

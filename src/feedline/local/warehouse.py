@@ -58,7 +58,7 @@ def start_warehouse(config: WarehouseConfig, home: Path) -> Process:
     )
 
 
-def await_warehouse(process: Process, config: WarehouseConfig, *, within_s: float = 60) -> None:
+def await_warehouse(process: Process, config: WarehouseConfig, *, within_s: float = 120) -> None:
     """Returns when the stand-in answers; raises ServiceNotReadyError."""
     await_healthy(process, lambda: warehouse_healthy(config.port), within_s=within_s)
 
