@@ -180,17 +180,18 @@ def _bounds(consumer: Consumer, topic: str, since: datetime | None, timeout_s: f
         left = max(deadline - time.monotonic(), 0.1)
         try:
             low, high = consumer.get_watermark_offsets(_manifests(topic), timeout=left)
-            if since is None:
-                return int(low), int(high)
-            (found,) = consumer.offsets_for_times([_at(topic, since)], timeout=left)
-            if found.error is not None:
-                raise KafkaException(found.error)
+            return (low if since is None else _offset_at(consumer, topic, since, left, high)), high
         except KafkaException as error:
             if time.monotonic() > deadline or not isinstance(translate(error.args[0]), BrokerUnavailableError):
                 raise
             time.sleep(0.1)
-        else:
-            return int(found.offset) if found.offset >= 0 else int(high), int(high)
+
+
+def _offset_at(consumer: Consumer, topic: str, since: datetime, timeout_s: float, high: int) -> int:
+    (found,) = consumer.offsets_for_times([_at(topic, since)], timeout=timeout_s)
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return int(found.offset) if found.offset >= 0 else high
 
 
 def _reached(messages: Iterable[Message], topic: str, *, at_end: bool = False) -> int:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
-import httpx
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.common._httpx_compat import httpx  # whichever one its client raises from
 from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
 from feedline.errors import AuthenticationError, ConfigurationError, RegistryUnavailableError
