@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # Imported on first use: `feedline --help` and the catalogue need neither librdkafka nor the compiled codec.
     if name == "FeedProducer":
-        from feedline.producer.feed_producer import FeedProducer
+        from feedline.producer.feed_producer import FeedProducer  # noqa: PLC0415
 
         return FeedProducer
     raise AttributeError(f"module 'feedline' has no attribute {name!r}")
