@@ -130,5 +130,5 @@ def join_encoded(parts: Sequence[EncodedRecords]) -> EncodedRecords:
     return EncodedRecords(
         b"".join(part.data for part in parts),
         np.concatenate([np.zeros(1, dtype=np.int64), *ends]),
-        np.concatenate([part.lines for part in parts]),
+        np.concatenate([np.zeros(0, dtype=np.int64), *(part.lines for part in parts)]),
     )
