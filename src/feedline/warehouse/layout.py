@@ -112,7 +112,7 @@ def feed_layout(feed: Feed, schema: AvroSchema | None = None) -> FeedLayout:
     """
     record = schema or feed.schema
     walk = _Walk(feed.name, feed.table, named_types(record))
-    columns = tuple(walk.columns(record, (), optional=False))
+    columns = tuple(walk.columns(record, ()))
     layout = FeedLayout(
         TableLayout(feed.table, str(record.get("doc", feed.title)), columns),
         tuple(walk.children),
@@ -164,9 +164,7 @@ class _Walk:
         self._names = names
         self.children: list[TableLayout] = []
 
-    def columns(
-        self, record: Mapping[str, Any], parent: Path, *, optional: bool, in_array: bool = False
-    ) -> Iterator[Column]:
+    def columns(self, record: Mapping[str, Any], parent: Path, *, in_array: bool = False) -> Iterator[Column]:
         for field in record["fields"]:
             path = (*parent, field["name"])
             kind, nullable = self._resolve(field["type"], path)
@@ -175,7 +173,7 @@ class _Walk:
                 if nullable and self._can_be_all_null(kind, path):
                     name = f"{column_name(path)}{NESTING}PRESENT"
                     yield Column(name, "BOOLEAN", f"Whether there is one: {doc}", path, Source.PRESENT)
-                yield from self.columns(kind, path, optional=optional or nullable, in_array=in_array)
+                yield from self.columns(kind, path, in_array=in_array)
             elif _type_of(kind) == "array":
                 yield self._array(kind, path, doc, in_array=in_array)
             else:
@@ -188,9 +186,7 @@ class _Walk:
         if in_array or _type_of(items) == "array":
             raise self._refuse("an array inside an array has no table: move it one level up", path)
         name = f"{self._table}{NESTING}{column_name(path)}"
-        self.children.append(
-            TableLayout(name, doc, tuple(self.columns(items, (), optional=False, in_array=True)), array=path)
-        )
+        self.children.append(TableLayout(name, doc, tuple(self.columns(items, (), in_array=True)), array=path))
         return Column(
             f"{column_name(path)}{NESTING}COUNT", "NUMBER(10,0)", f"Rows in {name}: {doc}", path, Source.COUNT
         )

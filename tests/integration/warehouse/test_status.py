@@ -1,0 +1,140 @@
+"""The status of a business date: nothing is lost, and what is missing shows, to people and to scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from datetime import date
+from functools import partial
+
+import pytest
+from click.testing import CliRunner
+from confluent_kafka import Producer
+
+from feedline import cycle
+from feedline.batch.control_file import control_path
+from feedline.catalog import default_catalog_path, load_catalog
+from feedline.cli.main import main
+from feedline.consumer.error_counts import error_counts
+from feedline.datagen import generate_day
+from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.settings import load_settings
+
+DAY = date(2026, 11, 20)
+FEEDS = ("ledger_balances", "snapshots")
+
+
+@pytest.fixture
+def desk(warehouse_settings, catalog, tmp_path, monkeypatch):
+    """Settings in a file, as `feedline` reads them, with a catalogue on this test's topic and a day's files landed."""
+    [topic] = catalog.topics()
+    include = tmp_path / "include"
+    shutil.copytree(default_catalog_path().parent, include)
+    feeds = include / "feeds.yaml"
+    [shipped] = load_catalog(feeds).topics()
+    feeds.write_text(feeds.read_text(encoding="utf-8").replace(shipped.name, topic.name), encoding="utf-8")
+    file = tmp_path / "settings.json"
+    document = {
+        "kafka": dict(warehouse_settings.kafka),
+        "registry": dict(warehouse_settings.registry),
+        "warehouse": dict(warehouse_settings.warehouse),
+        "landing": str(tmp_path / "landing"),
+        "catalog": str(feeds),
+        "replication_factor": warehouse_settings.replication_factor,
+    }
+    file.write_text(json.dumps(document), encoding="utf-8")
+    monkeypatch.setenv("FEEDLINE_SETTINGS", str(file))
+    ensure_topics(admin_client(warehouse_settings.kafka), [topic], warehouse_settings.replication_factor)
+    settings = load_settings()
+    generate_day(load_catalog(feeds), business_date=DAY, funds=2, seed=7, out=settings.landing, feeds=FEEDS)
+    return settings
+
+
+def feedline(*arguments):
+    return CliRunner().invoke(main, [*arguments, "--business-date", DAY.isoformat(), "--feeds", ",".join(FEEDS)])
+
+
+def statuses(*arguments):
+    """Exit code, and what is printed as JSON by feed."""
+    result = feedline(*arguments, "--format", "json")
+    return result.exit_code, {row["feed"]: row for row in json.loads(result.stdout)}
+
+
+def spoil_a_record(settings, feed):
+    """Adds a line that is no record, and says so in the control file, as a sender would that does not check."""
+    control = control_path(settings.landing, feed, DAY)
+    document = json.loads(control.read_text(encoding="utf-8"))
+    [file] = document["files"]
+    path = control.with_name(file["name"])
+    path.write_bytes(path.read_bytes() + b'{"fund_id": 17}\n')
+    file.update(
+        bytes=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), records=file["records"] + 1
+    )
+    document["records"] += 1
+    control.write_text(json.dumps(document), encoding="utf-8")
+
+
+def test_a_day_shows_missing_then_unloaded_then_balanced_with_its_errors(desk):
+    produce = partial(cycle.produce, desk, business_date=DAY)
+    feeds = load_catalog(desk.catalog)
+    spoil_a_record(desk, "ledger_balances")
+    first = produce(feeds.feed("ledger_balances"))
+
+    code, rows = statuses("load")
+    assert code == 4
+    assert rows["snapshots"]["status"] == "MISSING"
+    assert rows["ledger_balances"]["balanced"]
+
+    second = produce(feeds.feed("snapshots"))
+    code, rows = statuses("delivery", "status")
+    assert (code, rows["snapshots"]["status"], rows["snapshots"]["loaded"]) == (4, "UNCHECKED", 0)
+    assert rows["snapshots"]["source_records"] == second.source_records
+
+    assert statuses("load")[0] == 0
+    code, rows = statuses("delivery", "status")
+    assert code == 0
+    ledger, snapshots = rows["ledger_balances"], rows["snapshots"]
+    assert (ledger["status"], snapshots["status"]) == ("COMPLETE", "COMPLETE")
+    assert (ledger["errors"], ledger["error_topic_records"]) == (1, 1)
+    assert ledger["source_records"] == ledger["loaded"] + 1 == first.source_records
+    assert snapshots["source_records"] == snapshots["loaded"] == second.records
+    assert snapshots["seconds"] >= 0
+
+    table = feedline("delivery", "status")
+    assert table.exit_code == 0
+    assert "COMPLETE" in table.stdout
+
+
+def test_loading_a_day_again_changes_no_row(desk, connection):
+    for name in FEEDS:
+        cycle.produce(desk, load_catalog(desk.catalog).feed(name), DAY)
+    assert statuses("load") == statuses("load")
+
+
+def test_a_record_sent_to_the_error_topic_twice_counts_once(desk):
+    [topic] = load_catalog(desk.catalog).topics()
+    producer = Producer(dict(desk.kafka))
+    for record, count in (("a", None), ("a", None), ("b", 5), ("b", 5), ("c", 1)):
+        headers = [("deliveryId", b"d"), ("correlationId", record.encode())]
+        producer.produce(topic.error_topic, b"x", headers=headers + ([("recordCount", b"%d" % count)] if count else []))
+    producer.produce(topic.error_topic, b"no headers at all")
+    assert producer.flush(20) == 0
+    assert error_counts(desk.kafka, topic.error_topic) == {"d": 7}
+
+
+def test_an_error_topic_that_is_not_there_holds_none(desk):
+    assert error_counts(desk.kafka, "no.such.topic.ERROR") == {}
+
+
+def test_rows_that_vanish_unbalance_their_feed_and_the_command_says_so(desk, connection):
+    for name in FEEDS:
+        cycle.produce(desk, load_catalog(desk.catalog).feed(name), DAY)
+    assert statuses("load")[0] == 0
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM FEEDLINE.IHUB.SNAPSHOTS WHERE _RECORD_INDEX = 0")
+    result = feedline("delivery", "status")
+    assert result.exit_code == 4
+    assert "snapshots: " in result.stderr
+    assert "source records, but" in result.stderr
+    assert statuses("delivery", "status")[1]["ledger_balances"]["balanced"]
