@@ -223,6 +223,7 @@ class FeedProducer(Producer):
             self._before_closing()
         closed = bool(super().close())
         self._closed = True
+        self._path.stop()
         self._path.reports.serve_all()
         return closed
 
@@ -265,7 +266,10 @@ class FeedProducer(Producer):
 
     def __del__(self) -> None:
         path = getattr(self, "_path", None)
-        if path is not None and path.unsent:
+        if path is None:
+            return
+        path.stop()
+        if path.unsent:
             # librdkafka says the same of the messages that it has.
             logger.warning("a producer ends with %d records still in its queue: call flush() first", path.outstanding)
 

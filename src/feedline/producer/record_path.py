@@ -91,6 +91,7 @@ class RecordPath:
         self.setup = FeedSetup(settings, clock)
         # Set when there is a new age to wait for.
         self.wake = threading.Event()
+        self.stopped = False
         self.failed_in_transaction = 0
         self._settings = settings
         self._transmit = transmit
@@ -174,6 +175,11 @@ class RecordPath:
             for batch in self._open.close_all():
                 self._seal(batch)
             self._send_waiting()
+
+    def stop(self) -> None:
+        """Nothing is sent any more on its own."""
+        self.stopped = True
+        self.wake.set()
 
     def drop_unsent(self, error: KafkaError) -> None:
         """Reports every record that librdkafka does not have yet with this error."""

@@ -34,14 +34,15 @@ class ReportQueue:
 
     def add(self, reports: Iterable[Report], topic: str, error: KafkaError | None, batch: Message | None) -> None:
         """One report a record, with the place of the batch's message; without one for a batch that was never sent."""
-        place: dict[str, Any] = {"partition": -1, "offset": -1001}
+        place: dict[str, Any] = {}
         if batch is not None:
-            place = {
+            found = {
                 "partition": batch.partition(),
                 "offset": batch.offset(),
                 "timestamp": batch.timestamp(),
                 "latency": batch.latency(),
             }
+            place = {name: value for name, value in found.items() if value is not None}
         self._due.extend(_Due(report, topic, error, place) for report in reports)
 
     def serve(self) -> int:
