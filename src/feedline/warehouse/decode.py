@@ -15,7 +15,7 @@ from feedline.batch.headers import JSON
 from feedline.batch.json_batch import decode_json_batch
 from feedline.batch.wire import PREFIX_BYTES, schema_id_of
 from feedline.catalog import Feed
-from feedline.errors import CorruptBatchError
+from feedline.errors import ConfigurationError, CorruptBatchError
 from feedline.warehouse.flatten import Decoded
 from feedline.warehouse.layout import FeedLayout, feed_layout
 
@@ -42,7 +42,8 @@ class Decoder:
     def decode(self, batches: Sequence[ConsumedBatch]) -> tuple[list[tuple[Decoded, FeedLayout]], list[BadBatch]]:
         """The records, one `Decoded` a writer schema with the tables its records fill, and the bad batches.
 
-        Raises RegistryUnavailableError.
+        A batch of a schema that the registry does not know is bad like a truncated one, but when that is all there is,
+        it is the registry that is wrong: ConfigurationError. Raises RegistryUnavailableError.
         """
         bad: list[BadBatch] = []
         groups: dict[tuple[int, str], list[ConsumedBatch]] = defaultdict(list)
@@ -55,6 +56,11 @@ class Decoder:
         for (schema_id, content_type), group in groups.items():
             decoded = list(self._group(schema_id, content_type, group, bad))
             good.extend((one, self._layout(schema_id, content_type)) for one in decoded)
+        if bad and not good and all(isinstance(one.error.__cause__, ConfigurationError) for one in bad):
+            raise ConfigurationError(
+                f"none of {len(bad)} micro-batches has a schema that the registry knows: is it the right registry?",
+                feed=self._feed.name,
+            ) from bad[0].error
         return good, bad
 
     def _group(
@@ -82,7 +88,12 @@ class Decoder:
         return Decoded(records, group, counts)
 
     def _record_schema(self, schema_id: int) -> Mapping[str, Any]:
-        schema, _ = self._writer_schema(schema_id)
+        try:
+            schema, _ = self._writer_schema(schema_id)
+        except ConfigurationError as error:
+            raise CorruptBatchError(
+                f"the registry does not know its schema {schema_id}", feed=self._feed.name
+            ) from error
         try:
             items: Mapping[str, Any] = schema["fields"][0]["type"]["items"]
             if schema["fields"][0]["name"] == "records" and len(schema["fields"]) == 1:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from feedline.batch.wire import prefix
 from feedline.errors import ConfigurationError, ControlMismatchError, LostRaceError
 from feedline.warehouse.ledger import read_checkpoints
 from feedline.warehouse.load import LoadPolicy
@@ -84,6 +85,19 @@ def test_a_batch_that_cannot_be_decoded_is_reported_and_blocks_nobody(holdings, 
         f"WHERE FEED = '{holdings.feed.name}' AND STATUS = 'ERROR' ORDER BY 1"
     )
     assert rows == [(1, "ERROR", True), (2, "ERROR", True), (3, "ERROR", True)]
+
+
+def test_a_batch_of_an_unknown_schema_is_reported_but_a_wrong_registry_stops_the_load(holdings, make_holding):
+    def unknown(_, headers, value):
+        return headers, prefix(2**31 - 1) + value[5:]
+
+    holdings.publish([make_holding(n) for n in range(20)], partitions=[0], change=unknown)
+    with pytest.raises(ConfigurationError, match="is it the right registry"):
+        holdings.load()
+    holdings.publish([make_holding(n) for n in range(20, 30)], partitions=[0])
+    result = holdings.load()
+    assert (result.records, result.error_records) == (10, 20)
+    assert holdings.orders() == list(range(20, 30))
 
 
 def test_a_good_copy_of_a_spoiled_batch_is_loaded(holdings, make_holding):
