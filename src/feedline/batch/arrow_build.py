@@ -24,8 +24,11 @@ from feedline.batch.avro_program import (
     Compiled,
     Node,
 )
+from feedline.errors import CorruptBatchError
 
 _ALIGNMENT = 64  # what Arrow recommends for buffers
+# A null takes a byte in Avro and may stand for a record of hundreds of columns: what is decoded at once has a bound.
+_MOST_BYTES = 2 << 30
 _WITH_BYTES = frozenset({STRING, BYTES, ENUM})
 
 
@@ -43,7 +46,10 @@ class Layout:
 
 
 def arena_layout(program: Compiled, rows: Any, filled: Any, columns: Collection[str] | None) -> Layout:
-    """Room for rows[frame] rows a frame and filled[pc] string bytes a node, zeroed: nulls and zeros need no store."""
+    """Room for rows[frame] rows a frame and filled[pc] string bytes a node, zeroed: nulls and zeros need no store.
+
+    Raises CorruptBatchError when that is over 2 GiB.
+    """
     bounds = np.zeros((len(program.ops), TABLE_COLUMNS, 2), dtype=np.int64)
     keep = np.zeros(len(program.ops), dtype=np.bool_)
     total = 0
@@ -67,6 +73,10 @@ def arena_layout(program: Compiled, rows: Any, filled: Any, columns: Collection[
         for which, size in sizes:
             bounds[pc, which] = total, size
             total += -(-size // _ALIGNMENT) * _ALIGNMENT
+    if total > _MOST_BYTES:
+        raise CorruptBatchError(
+            f"the messages' columns would take {total} bytes of memory, over {_MOST_BYTES}: decode fewer at a time"
+        )
     zeros: Any = np.zeros(total + _ALIGNMENT, dtype=np.uint8)
     arena = pa.py_buffer(zeros)
     table = np.where(bounds[:, :, 1] > 0, bounds[:, :, 0] + arena.address, 0)

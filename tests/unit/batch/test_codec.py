@@ -184,6 +184,15 @@ def test_a_decimal_longer_than_it_need_be_is_read() -> None:
     assert codec.decode([body]).to_pylist() == [{"v": Decimal("0.5")}, {"v": Decimal("-0.1")}]
 
 
+def test_a_small_body_cannot_ask_for_any_amount_of_memory() -> None:
+    wide = {"type": "record", "name": "W", "fields": [{"name": f"f{i}", "type": "long"} for i in range(300)]}
+    codec = plain([{"name": "w", "type": ["null", wide]}])
+    body = avro_long(1_000_000) + b"\0" * 1_000_001
+    with pytest.raises(CorruptBatchError, match="decode fewer at a time"):
+        codec.decode([body])
+    assert codec.decode([b"\6\0\0\0\0"]).to_pylist() == [{"w": None}] * 3
+
+
 def test_bytes_that_change_while_they_are_decoded_do_no_harm() -> None:
     body = bytearray(CODEC.encode(rows()))
     view = memoryview(body)
