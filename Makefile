@@ -20,8 +20,8 @@ install: .venv/.installed ## Install the locked packages into .venv
 demo: install ## Run one whole EOD day on the local stack: make demo FUNDS=500 DATE=2026-11-20
 	@$(BIN)/feedline demo --funds $(FUNDS) --seed $(SEED) $(if $(DATE),--business-date $(DATE))
 
-stop: install ## Stop the local stack; its data stays
-	@$(BIN)/feedline stack down
+stop: ## Stop the local stack; its data stays
+	@if [ -x $(BIN)/feedline ]; then $(BIN)/feedline stack down; fi
 
 status: install ## Show the local stack
 	@$(BIN)/feedline stack status

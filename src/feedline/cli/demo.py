@@ -146,7 +146,7 @@ def _make_files(catalog: Catalog, settings: Settings, day: date, funds: int, see
 
 
 def _run(api: AirflowApi, dag: str, conf: Mapping[str, Any]) -> tuple[str, dict[str, dict[str, list[TaskState]]]]:
-    """Runs a Dag to its end; its state and its task instances by feed. Raises ConfigurationError for one that is not found."""
+    """Runs a Dag to its end; its state and its task instances by feed. Raises ConfigurationError when there is none."""
     api.await_dag(dag)
     run = api.trigger(dag, dict(conf))
     say(f"running {dag}: {api.run_address(dag, run)}")

@@ -105,7 +105,7 @@ def show(home: Path, services: list[ServiceStatus], output_format: str) -> None:
         return
     print_table(
         ("service", "state", "address", "MB", "log"),
-        [(s.title, _state(s), s.address, round(s.resident_mb) if s.running else None, s.log) for s in services],
+        [(s.title, _state(s), s.address, round(s.memory_mb) if s.running else None, s.log) for s in services],
     )
     if login:
         click.echo(f"Airflow login: user {login[0]}, password {login[1]}")

@@ -96,17 +96,21 @@ def orphans(home: Path, recorded: Collection[int]) -> list[int]:
     return [pid for pid in marked_processes(home) if pid not in known]
 
 
-def resident_mb(process: Process, home: Path) -> float:
-    """Resident memory of a service and its children, in MB; 0 when it does not run."""
+def memory_mb(process: Process, home: Path) -> float:
+    """Memory of a service and its children, in MB; 0 when it does not run.
+
+    Pages that processes share count once where the system tells (Linux: proportional set size), else resident memory.
+    """
     if not is_ours(process.pid, home):
         return 0.0
-    return sum(map(_resident, _family(process.pid))) / 1e6
+    return sum(map(_memory, _family(process.pid))) / 1e6
 
 
-def _resident(process: psutil.Process) -> float:
+def _memory(process: psutil.Process) -> float:
     try:
-        return float(process.memory_info().rss)
-    except psutil.Error:
+        full = process.memory_full_info()
+        return float(getattr(full, "pss", full.rss))
+    except (psutil.Error, OSError):
         return 0.0
 
 

@@ -12,7 +12,7 @@ from feedline.local.airflow import AirflowConfig, airflow_healthy, await_airflow
 from feedline.local.cache import Report
 from feedline.local.kafka import KafkaConfig, await_kafka, kafka_healthy, start_kafka
 from feedline.local.ports import choose_ports
-from feedline.local.process import Process, is_ours, marked_processes, orphans, resident_mb, stop_processes
+from feedline.local.process import Process, is_ours, marked_processes, memory_mb, orphans, stop_processes
 from feedline.local.registry import RegistryConfig, await_registry, registry_healthy, start_registry
 from feedline.local.state import SETTINGS, State, locked, read_state, write_json, write_state
 from feedline.local.warehouse import (
@@ -56,7 +56,7 @@ class StackConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service as it is now; resident_mb counts its children."""
+    """One service as it is now; memory_mb counts its children, and pages that they share once."""
 
     name: str
     title: str
@@ -65,7 +65,7 @@ class ServiceStatus:
     pid: int | None
     port: int | None
     address: str | None
-    resident_mb: float
+    memory_mb: float
     log: str | None
 
 
@@ -187,7 +187,7 @@ def _service_status(home: Path, name: str, process: Process | None) -> ServiceSt
         pid=process.pid,
         port=process.port,
         address=address,
-        resident_mb=round(resident_mb(process, home), 1),
+        memory_mb=round(memory_mb(process, home), 1),
         log=process.log,
     )
 
