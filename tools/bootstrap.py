@@ -38,6 +38,9 @@ def main():
     run(sync, NO_INDEX, second=[*sync, "--offline"])
     editable = [*uv, "install", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--editable", "."]
     run(editable, "feedline itself cannot be installed")
+    # Once a machine, so that no task or program has to wait for it later.
+    warm_up = "from feedline.batch.warm_up import compile_kernels; compile_kernels()"
+    run([PYTHON, "-c", warm_up], "the codec cannot be compiled")
     STAMP.write_text(wanted)
 
 
