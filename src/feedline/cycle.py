@@ -79,6 +79,15 @@ def delivered(
     )
 
 
+def is_kept(settings: Settings, feed: Feed, manifest: DeliveryManifest) -> bool:
+    """Whether all of a delivery is still on its topic."""
+    marks = watermarks(settings.kafka, feed.topic.name, [held.partition for held in manifest.partitions])
+    return all(
+        marks[held.partition][0] <= held.first_offset and held.end_offset <= marks[held.partition][1]
+        for held in manifest.partitions
+    )
+
+
 def plan(
     settings: Settings,
     connection: SnowflakeConnection,

@@ -215,7 +215,7 @@ def test_another_number_of_partitions_does_not_change_the_batches(bulk, position
     assert {m.headers["correlationId"]: m.value for m in _batches(bulk.read_topic(positions.topic.name))} == first
 
 
-@pytest.mark.parametrize("policy", [BulkPolicy(1, 1, 1), BulkPolicy(4, 9, 100_000)])
+@pytest.mark.parametrize("policy", [BulkPolicy(1, 1, 5_000), BulkPolicy(4, 9, 100_000)])
 def test_how_the_machine_is_used_does_not_change_the_batches(bulk, policy, positions):
     feed = replace(positions, batch=replace(positions.batch, max_records=10))
     source = bulk.land("positions", bulk.text(bulk.lines("positions")[:200]))
