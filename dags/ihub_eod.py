@@ -102,7 +102,7 @@ with DAG(
             files = WaitForFiles(
                 task_id="wait_for_files", feed=feed, poke_interval=30, timeout=timedelta(hours=8).total_seconds()
             )
-            produced = task(steps.produce, task_id="produce")(feed)
+            produced = task(steps.produce, task_id="produce", multiple_outputs=False)(feed)
             delivered = WaitForDelivery(
                 task_id="wait_for_delivery",
                 feed=feed,
@@ -116,9 +116,12 @@ with DAG(
                 .expand(part=planned)
             )
             # Nothing left to load (a run that is repeated) skips the load; the delivery is checked all the same.
-            validated = task(steps.validate, task_id="validate", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)(
-                feed, produced
-            )
+            validated = task(
+                steps.validate,
+                task_id="validate",
+                multiple_outputs=False,
+                trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            )(feed, produced)
             task(steps.publish, task_id="publish", outlets=[Asset(name=f"ihub_{feed}", uri=f"feedline://ihub/{feed}")])(
                 validated
             )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,75 +12,73 @@ from typing import Any
 
 import pytest
 
+from feedline.batch.control_file import control_path, read_control_file
+from feedline.catalog import load_catalog
+from feedline.datagen import generate_day
 from feedline.local.airflow import airflow_login
+from feedline.local.airflow_api import FINISHED, AirflowApi
 from feedline.local.stack import StackConfig, down, status, up
 from feedline.settings import Settings
+from feedline.warehouse.connection import open_warehouse
 
 ROOT = Path(__file__).parents[2]
 BUSINESS_DATE = date(2026, 11, 20)
 FUNDS = 2
-FINISHED = {"success", "failed"}
 
 
-class Airflow:
-    """The REST API of the stack's Airflow, as its user."""
+class Airflow(AirflowApi):
+    """The REST API of the stack's Airflow as its user, with what tests look at besides."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        self.url = url
-        self.user = user
-        self.password = password
-        self._token = ""
-        self._token = self.call("POST", "/auth/token", {"username": user, "password": password})["access_token"]
+        super().__init__(url, user, password)
+        self.url, self.user, self.password = url, user, password
+        self.call = self._call
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
-
-    def trigger(self, dag: str, **conf: Any) -> str:
-        """Starts a run; its id."""
-        self.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
-        return self.call("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
-
-    def finish(self, dag: str, run: str, *, within_s: float = 300) -> str:
+    def finish(self, dag: str, run: str, *, within_s: float = 400) -> str:
         """Waits for the end of a run; its state."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            state = self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"]
+            state = self.run_state(dag, run)
             if state in FINISHED:
-                return str(state)
+                return state
             time.sleep(1)
         raise AssertionError(f"{run} is still {state}: {self.unfinished(dag, run)}")
 
     def run(self, dag: str, **conf: Any) -> str:
         """Starts a run and waits for it; its id when it succeeded."""
-        run = self.trigger(dag, **conf)
+        run = self.trigger(dag, conf)
         state = self.finish(dag, run)
         assert state == "success", (run, self.unfinished(dag, run))
         return run
 
-    def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
-        return self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances?limit=1000")["task_instances"]
+    def instances(self, dag: str, run: str) -> list[dict[str, Any]]:
+        """Every task instance of a run, with all that Airflow tells of it."""
+        return self.call("GET", f"{self._run(dag, run)}/taskInstances?limit=500")["task_instances"]
 
     def task(self, dag: str, run: str, task: str) -> dict[str, Any]:
         """The one instance of a task, mapped or not."""
-        [found] = [instance for instance in self.tasks(dag, run) if instance["task_id"] == task]
+        [found] = [instance for instance in self.instances(dag, run) if instance["task_id"] == task]
         return found
 
     def log(self, dag: str, run: str, task: str, *, attempt: int = 1, map_index: int = -1) -> str:
         """What a task logged, as text."""
-        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}?map_index={map_index}"
+        path = f"{self._run(dag, run)}/taskInstances/{task}/logs/{attempt}?map_index={map_index}"
         content = self.call("GET", path)["content"]
         return "\n".join(line if isinstance(line, str) else line.get("event", "") for line in content)
 
+    def await_state(self, dag: str, run: str, task: str, *states: str, within_s: float = 120) -> dict[str, Any]:
+        """Waits until the one instance of a task is in one of these states; the instance."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            found = [instance for instance in self.instances(dag, run) if instance["task_id"] == task]
+            if len(found) == 1 and found[0]["state"] in states:
+                return found[0]
+            time.sleep(0.5)
+        raise AssertionError(f"{task} is not {' or '.join(states)}: {self.unfinished(dag, run)}")
+
     def unfinished(self, dag: str, run: str) -> dict[str, str]:
         """Every task that has not succeeded, with its state."""
-        return {t["task_id"]: t["state"] for t in self.tasks(dag, run) if t["state"] not in ("success", "skipped")}
+        return {t["task_id"]: t["state"] for t in self.instances(dag, run) if t["state"] not in ("success", "skipped")}
 
 
 @dataclass(frozen=True)
@@ -97,13 +94,60 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         settings = up(StackConfig(home=home, project=ROOT))
         [url] = [service.address for service in status(home) if service.name == "airflow"]
-        yield Stack(home, settings, Airflow(str(url), *airflow_login(home / "airflow")))
+        airflow = Airflow(str(url), *airflow_login(home / "airflow"))
+        for dag in ("ihub_provision", "ihub_eod"):
+            airflow.await_dag(dag)
+        yield Stack(home, settings, airflow)
     finally:
         down(home)
 
 
+def send_files(stack: Stack, business_date: date) -> dict[str, int]:
+    """Generates a small day into the landing folder; the records that each feed's control file announces."""
+    landing = stack.settings.landing
+    generate_day(load_catalog(), business_date=business_date, funds=FUNDS, seed=1, out=landing)
+    return {
+        feed: read_control_file(control_path(landing, feed, business_date)).records for feed in load_catalog().feeds
+    }
+
+
 @pytest.fixture(scope="session")
-def day(stack: Stack) -> date:
-    """The business date of a small day whose files have landed, on a provisioned cluster and warehouse."""
+def provisioned(stack: Stack) -> Stack:
     stack.airflow.run("ihub_provision")
+    return stack
+
+
+@pytest.fixture(scope="session")
+def source_records(provisioned: Stack) -> dict[str, int]:
+    """Records of each feed in the files of `BUSINESS_DATE`, which have landed."""
+    return send_files(provisioned, BUSINESS_DATE)
+
+
+@pytest.fixture(scope="session")
+def day(source_records: dict[str, int]) -> date:
+    """A business date whose files have landed, on a provisioned cluster and warehouse."""
     return BUSINESS_DATE
+
+
+@pytest.fixture(scope="session")
+def send(provisioned: Stack) -> Callable[[date], dict[str, int]]:
+    """Lands the files of another business date."""
+    return functools.partial(send_files, provisioned)
+
+
+@pytest.fixture(scope="session")
+def row_counts(stack: Stack) -> Callable[[], dict[str, int]]:
+    """Rows of every table of the data schema, now."""
+
+    def count() -> dict[str, int]:
+        with open_warehouse(stack.settings.warehouse) as connection, connection.cursor() as cursor:
+            tables = cursor.execute(
+                "SELECT TABLE_NAME FROM FEEDLINE.INFORMATION_SCHEMA.TABLES "
+                "WHERE TABLE_SCHEMA = 'IHUB' AND TABLE_TYPE = 'BASE TABLE'"
+            ).fetchall()
+            return {
+                table: cursor.execute(f'SELECT COUNT(*) FROM FEEDLINE.IHUB."{table}"').fetchone()[0]
+                for (table,) in tables
+            }
+
+    return count
