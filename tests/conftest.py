@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says nothing on a busy machine.
+settings.register_profile("feedline", deadline=None)
+settings.load_profile("feedline")
 
 
 @pytest.fixture(autouse=True)
