@@ -1,6 +1,6 @@
 """The stand-in's server process: `python -m feedline.local.warehouse_server PORT FOLDER`.
 
-fakesnow's own server is for tests of one program. Four things a warehouse gives are added here:
+fakesnow's own server is for tests of one program. Five things a warehouse gives are added here:
 
 - Sessions that name one database folder (`FAKESNOW_DB_PATH`) share it; fakesnow opens the files again for each.
 - Stages, file formats and text lengths outlive a restart; fakesnow keeps them in memory.
@@ -8,6 +8,7 @@ fakesnow's own server is for tests of one program. Four things a warehouse gives
   would hold the transaction for ever, and every later update of its rows would fail.
 - A failed statement is an ordinary SQL error; fakesnow answers HTTP 500, which the connector repeats until its network
   timeout. Two transactions that update one row: the second gets Snowflake's error 625 (the lock is not released).
+- A null instant is read as null; fakesnow sends it so that the connector reads 1970.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import fakesnow.arrow
 import fakesnow.instance
+import pyarrow as pa
 import uvicorn
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.transforms import stage
@@ -72,6 +75,7 @@ class Sessions:
 
 SESSIONS = Sessions()
 _execute = FakeSnowflakeCursor.execute
+_instants: Any = fakesnow.arrow.timestamp_to_sf_struct
 
 
 class WatchedConnection(HttpToolsProtocol):
@@ -112,7 +116,17 @@ def shared_instance(db_path: str) -> fakesnow.instance.FakeSnow:
     """The one instance of a database folder."""
     Path(db_path).mkdir(parents=True, exist_ok=True)
     with _globals_in(Path(db_path) / "stand_in.db"):
-        return fakesnow.instance.FakeSnow(db_path=db_path)
+        instance = fakesnow.instance.FakeSnow(db_path=db_path)
+    # DuckDB's own 16 MB makes nearly every commit of a load write the database file anew; a third of its CPU time.
+    instance.duck_conn.execute("SET GLOBAL checkpoint_threshold = '1GB'")
+    return instance
+
+
+def instants(ts: Any) -> pa.Array[Any]:
+    """fakesnow's form of a timestamp column, its nulls marked as such."""
+    column = ts.combine_chunks() if isinstance(ts, pa.ChunkedArray) else ts
+    parts = _instants(column)
+    return pa.StructArray.from_arrays(parts.flatten(), fields=list(parts.type), mask=column.is_null())
 
 
 @contextmanager
@@ -140,6 +154,7 @@ def main(port: int, folder: Path) -> None:
     staged.mkdir(parents=True, exist_ok=True)
     stage.LOCAL_BUCKET_PATH = str(staged)
     SERVER.FakeSnow = shared_instance
+    fakesnow.arrow.timestamp_to_sf_struct = instants
     FakeSnowflakeCursor.execute = execute  # type: ignore[assignment,method-assign]
     uvicorn.run(
         watched(SERVER.app),

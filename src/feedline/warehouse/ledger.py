@@ -19,8 +19,8 @@ from feedline.errors import ConfigurationError, LostRaceError, WarehouseUnavaila
 from feedline.warehouse.connection import Session
 from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, fence_table, literal
 
-# One attempt at the fence. An account makes it wait for the lock, the stand-in refuses it at once and the connector
-# asks again until this time is over; it is well under the connector's own limit and over a usual COPY.
+# One attempt at the fence: an account makes it wait for the lock, the stand-in refuses it at once. Attempts are short
+# so that a loader that gives up, or is told to stop, does so soon.
 FENCE_ATTEMPT_S = 10
 # All attempts. An account rolls back the open transaction of a client that died after 5 idle minutes when another one
 # waits for its lock (https://docs.snowflake.com/en/sql-reference/transactions), so this must be longer.

@@ -126,18 +126,15 @@ def exactly(value):
 
 
 def rows_of(holdings, table, delivery_id, order):
-    # The stand-in hands a null instant to the connector as the epoch, so what is null is asked for beside it.
-    names = ", ".join(f'"{column.name}", "{column.name}" IS NULL' for column in table.columns)
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
     rows = holdings.query(
         f"SELECT {names} FROM FEEDLINE.IHUB.{table.name} WHERE _DELIVERY_ID = '{delivery_id}' ORDER BY {order}"
     )
-    return [tuple(map(_value, table.columns, row[::2], row[1::2])) for row in rows]
+    return [tuple(map(_value, table.columns, row)) for row in rows]
 
 
-def _value(column, value, is_null):
-    if is_null:
-        return None
-    return exactly(json.loads(value) if column.sql_type == "ARRAY" else value)
+def _value(column, value):
+    return exactly(json.loads(value) if column.sql_type == "ARRAY" and value is not None else value)
 
 
 def assert_exact(holdings, records):
@@ -164,6 +161,7 @@ def test_any_valid_record_survives_exactly(serialized):
     @settings(
         max_examples=6,
         deadline=None,
+        database=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     )
