@@ -102,7 +102,8 @@ def plan_ranges(
     for held in manifest.partitions:
         span = _span(manifest, held, checkpoints.get(held.partition), low_watermarks.get(held.partition, 0), topic)
         if span is not None:
-            weighed.append((held.bytes, span))
+            # At least 1: a group with nothing would be a range with nothing.
+            weighed.append((max(held.bytes, 1), span))
     return tuple(
         LoadRange(manifest.feed, topic, tuple(sorted(spans, key=lambda span: span.partition)))
         for spans in _deal(weighed, max_ranges)
