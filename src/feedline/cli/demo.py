@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,7 +90,8 @@ def demo(
         settings = up(StackConfig(home=home), say)
         services = status(home)
         catalog = load_catalog(settings.catalog)
-        _make_files(catalog, settings, day, funds, seed)
+        with _compiling():
+            _make_files(catalog, settings, day, funds, seed)
         api = AirflowApi(_address(services), *airflow_login(home.resolve() / AIRFLOW))
         state, _ = _run(api, PROVISION, {})
         if state != "success":
@@ -124,6 +127,20 @@ def _interruptible(home: Path) -> Iterator[None]:
             else "\ninterrupted; nothing runs."
         )
         raise SystemExit(130) from None
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Compiles the codec meanwhile: the first tasks would each do it for themselves otherwise, at once."""
+    code = "from feedline.batch.warm_up import compile_kernels; compile_kernels()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as compiler:
+        try:
+            yield
+        except BaseException:
+            compiler.kill()
+            raise
 
 
 def _address(services: list[ServiceStatus]) -> str:
