@@ -63,7 +63,14 @@ Examples:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with the files, DATE/FEED/ inside it.  [default: that of the settings]",
 )
-@click.option("--cycle", "cycle_name", type=click.Choice([Cycle.EOD.value]), default=Cycle.EOD.value, show_default=True)
+@click.option(
+    "--cycle",
+    "cycle_name",
+    type=click.Choice([Cycle.EOD.value]),
+    default=Cycle.EOD.value,
+    show_default=True,
+    help="The cycle that the files belong to.",
+)
 @click.option("--again", is_flag=True, help="Produce a delivery that is on its topic already, too.")
 @format_option
 @click.pass_context
