@@ -61,10 +61,9 @@ class Airflow(AirflowApi):
         return found
 
     def log(self, dag: str, run: str, task: str, *, attempt: int = 1, map_index: int = -1) -> str:
-        """What a task logged, as text."""
+        """What a task logged, every line with all its fields."""
         path = f"{self._run(dag, run)}/taskInstances/{task}/logs/{attempt}?map_index={map_index}"
-        content = self.call("GET", path)["content"]
-        return "\n".join(line if isinstance(line, str) else line.get("event", "") for line in content)
+        return "\n".join(map(str, self.call("GET", path)["content"]))
 
     def await_state(self, dag: str, run: str, task: str, *states: str, within_s: float = 120) -> dict[str, Any]:
         """Waits until the one instance of a task is in one of these states; the instance."""
@@ -136,17 +135,18 @@ def send(provisioned: Stack) -> Callable[[date], dict[str, int]]:
 
 
 @pytest.fixture(scope="session")
-def row_counts(stack: Stack) -> Callable[[], dict[str, int]]:
-    """Rows of every table of the data schema, now."""
+def row_counts(stack: Stack) -> Callable[..., dict[str, int]]:
+    """Rows of every table of the data schema now, of one business date or of all."""
 
-    def count() -> dict[str, int]:
+    def count(business_date: date | None = None) -> dict[str, int]:
+        where = f"WHERE \"_BUSINESS_DATE\" = '{business_date}'" if business_date else ""
         with open_warehouse(stack.settings.warehouse) as connection, connection.cursor() as cursor:
             tables = cursor.execute(
                 "SELECT TABLE_NAME FROM FEEDLINE.INFORMATION_SCHEMA.TABLES "
                 "WHERE TABLE_SCHEMA = 'IHUB' AND TABLE_TYPE = 'BASE TABLE'"
             ).fetchall()
             return {
-                table: cursor.execute(f'SELECT COUNT(*) FROM FEEDLINE.IHUB."{table}"').fetchone()[0]
+                table: cursor.execute(f'SELECT COUNT(*) FROM FEEDLINE.IHUB."{table}" {where}').fetchone()[0]
                 for (table,) in tables
             }
 

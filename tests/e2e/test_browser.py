@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from playwright.sync_api import expect, sync_playwright
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # A busy machine draws Airflow's first page in tens of seconds.
 PATIENCE_MS = 120_000
+DAY = date(2026, 11, 13)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def take(page, name):
         page.screenshot(path=Path(folder) / name)
 
 
-def test_an_analyst_runs_a_date_from_the_form_and_sees_every_feed_succeed(stack, day, page):
+def test_an_analyst_runs_a_date_from_the_form_and_sees_every_feed_succeed(stack, send, row_counts, page):
+    announced = send(DAY)
     page.goto(f"{stack.airflow.url}/dags/ihub_eod")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
@@ -56,15 +59,17 @@ def test_an_analyst_runs_a_date_from_the_form_and_sees_every_feed_succeed(stack,
     expect(form.get_by_text("change nothing")).to_be_visible()
     for feed in ("positions", "accounts"):
         expect(form.get_by_text(feed, exact=True)).to_be_visible()
-    form.locator("input[name=element_business_date]").fill(day.isoformat())
+    form.locator("input[name=element_business_date]").fill(DAY.isoformat())
     take(page, "ihub_eod_form.png")
     form.get_by_role("button", name="Trigger").click()
     expect(form).to_be_hidden(timeout=PATIENCE_MS)
 
     newest = "/api/v2/dags/ihub_eod/dagRuns?order_by=-run_after&limit=1"
     [run] = stack.airflow.call("GET", newest)["dag_runs"]
-    assert run["conf"]["business_date"] == day.isoformat()
+    assert run["conf"]["business_date"] == DAY.isoformat()
     assert stack.airflow.finish("ihub_eod", run["dag_run_id"]) == "success"
+    counts = row_counts(DAY)
+    assert {feed: counts[feed.upper()] for feed in announced} == announced
     page.goto(stack.airflow.run_address("ihub_eod", run["dag_run_id"]))
     expect(page.get_by_text("Success").first).to_be_visible(timeout=PATIENCE_MS)
     # Airflow 3.3.2 shows the name of the label where its translation should be.

@@ -92,6 +92,4 @@ def test_a_control_file_that_cannot_be_used_fails_its_feed_at_once_with_the_reas
     assert stack.airflow.finish("ihub_eod", run) == "failed"
     task = stack.airflow.task("ihub_eod", run, "accounts.wait_for_files")
     assert (task["state"], task["try_number"]) == ("failed", 1)
-    assert "the control file has no entry 'businessDate'" in stack.airflow.log(
-        "ihub_eod", run, "accounts.wait_for_files"
-    )
+    assert "the control file has no entry" in stack.airflow.log("ihub_eod", run, "accounts.wait_for_files")
