@@ -31,6 +31,8 @@ DAY = date(2026, 11, 20)
 POSITIONS_A_FUND = 200
 
 Series = dict[str, list[Run]]
+# A contender's command for a topic and a settings file.
+Command = Callable[[str, Path], list[str]]
 
 
 class Bench:
@@ -44,6 +46,7 @@ class Bench:
         self.day_landing = home / "day"
         self.funds = funds
         self._topics = 0
+        self._databases = 0
 
     def __enter__(self) -> Self:
         self.settings: Settings = up(StackConfig(home=self.home, airflow=False), report=self._say)
@@ -72,17 +75,17 @@ class Bench:
         """(a) Positions from files to acknowledged Kafka."""
         common = self._common(self.landing)
         few = ["--feed", "positions", "--records", str(self.baseline_records)]
-        contenders: Mapping[str, Callable[[str], list[str]]] = {
-            "feedline, zstd": lambda topic: python_contender(
+        contenders: Mapping[str, Command] = {
+            "feedline, zstd": lambda topic, _: python_contender(
                 "feedline_files", *common, "--topic", topic, "--feeds", "positions"
             ),
-            "feedline, lz4": lambda topic: python_contender(
+            "feedline, lz4": lambda topic, _: python_contender(
                 "feedline_files", *common, "--topic", topic, "--feeds", "positions", "--compression", "lz4"
             ),
-            "one Avro message a record": lambda topic: python_contender(
+            "one Avro message a record": lambda topic, _: python_contender(
                 "record_a_message", *common, "--topic", topic, *few
             ),
-            "Kafka's producer-performance": lambda topic: python_contender(
+            "Kafka's producer-performance": lambda topic, _: python_contender(
                 "producer_performance", *common, "--topic", topic, *few
             ),
         }
@@ -95,18 +98,19 @@ class Bench:
             python_contender("feedline_files", *self._common(self.landing), "--topic", topic, "--feeds", "positions"),
             [],
         )
-        reading = ["--settings", str(self.home / "settings.json"), "--date", DAY.isoformat(), "--topic", topic]
 
-        def usual(way: str, records: int) -> Callable[[str], list[str]]:
-            arguments = ["--feed", "positions", "--records", str(records)]
-            return lambda _: python_contender("usual_load", way, *reading, *arguments)
+        def usual(way: str, records: int) -> Command:
+            few = ["--feed", "positions", "--records", str(records)]
+            return lambda _, settings: python_contender("usual_load", way, *self._reading(settings, topic), *few)
 
-        contenders = {
-            "feedline": lambda _: python_contender("feedline_load", *reading, "--feeds", "positions"),
+        contenders: Mapping[str, Command] = {
+            "feedline": lambda _, settings: python_contender(
+                "feedline_load", *self._reading(settings, topic), "--feeds", "positions"
+            ),
             "write_pandas": usual("write_pandas", self.baseline_records),
             "row-wise INSERT": usual("rows", 200),
         }
-        series = self._rounds(contenders, before=self._empty_tables)
+        series = self._rounds(contenders, empty_tables=True)
         self._delete(topic)
         return series
 
@@ -118,24 +122,23 @@ class Bench:
         for number in range(self.runs):
             self._say(f"whole day, round {number + 1}")
             topic = self._topic()
-            self._empty_tables()
+            settings = self._empty_tables()
             command = ["feedline_files", *self._common(self.day_landing), "--topic", topic, "--feeds", feeds]
             produced.append(self._measured(python_contender(*command), topic))
-            reading = ["--settings", str(self.home / "settings.json"), "--date", DAY.isoformat(), "--topic", topic]
-            run = self._measured(python_contender("feedline_load", *reading, "--feeds", feeds), topic)
-            loaded.append(run)
+            command = ["feedline_load", *self._reading(settings, topic), "--feeds", feeds]
+            loaded.append(self._measured(python_contender(*command), topic))
             self._delete(topic)
         return {"files to Kafka": produced, "topic to tables": loaded}
 
     def _common(self, landing: Path) -> list[str]:
         return ["--settings", str(self.home / "settings.json"), "--landing", str(landing), "--date", DAY.isoformat()]
 
+    @staticmethod
+    def _reading(settings: Path, topic: str) -> list[str]:
+        return ["--settings", str(settings), "--date", DAY.isoformat(), "--topic", topic]
+
     def _rounds(
-        self,
-        contenders: Mapping[str, Callable[[str], list[str]]],
-        *,
-        measure_topic: bool = False,
-        before: Callable[[], None] = lambda: None,
+        self, contenders: Mapping[str, Command], *, measure_topic: bool = False, empty_tables: bool = False
     ) -> Series:
         series: Series = {name: [] for name in contenders}
         # One round more than is counted: the first warms caches, the registry and the broker's compiled code.
@@ -143,8 +146,8 @@ class Bench:
             for name, command in contenders.items():
                 self._say(f"{name}, round {number} of {self.runs}")
                 topic = self._topic() if measure_topic else ""
-                before()
-                run = self._measured(command(topic), topic)
+                settings = self._empty_tables() if empty_tables else self.home / "settings.json"
+                run = self._measured(command(topic, settings), topic)
                 if topic:
                     self._delete(topic)
                 if number:
@@ -162,18 +165,25 @@ class Bench:
     def _topic(self) -> str:
         self._topics += 1
         name = f"BENCH.{os.getpid()}.{self._topics}"
-        ensure_topics(admin_client(self.settings.kafka), bench_catalog(name).topics(), 1)
+        ensure_topics(admin_client({**self.settings.kafka, "log_level": 4}), bench_catalog(name).topics(), 1)
         return name
 
     def _delete(self, topic: str) -> None:
-        admin = admin_client(self.settings.kafka)
+        admin = admin_client({**self.settings.kafka, "log_level": 4})
         for future in admin.delete_topics([topic, f"{topic}.ERROR"]).values():
             future.result(30)
 
-    def _empty_tables(self) -> None:
-        with snowflake.connector.connect(**self.settings.warehouse) as connection, connection.cursor() as cursor:
-            cursor.execute("DROP DATABASE IF EXISTS FEEDLINE")
+    def _empty_tables(self) -> Path:
+        """Settings whose warehouse is a new database with empty tables; the stand-in has no DROP DATABASE."""
+        self._databases += 1
+        settings = json.loads((self.home / "settings.json").read_text(encoding="utf-8"))
+        folder = self.home / "warehouses" / str(self._databases)
+        settings["warehouse"]["session_parameters"]["FAKESNOW_DB_PATH"] = str(folder)
+        with snowflake.connector.connect(**settings["warehouse"]) as connection:
             provision_tables(connection, load_catalog())
+        file = self.home / f"settings-{self._databases}.json"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        return file
 
     @staticmethod
     def _say(text: str) -> None:
