@@ -13,10 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from feedline.batch.control_totals import BatchTotals
 from feedline.producer.feed_record import Lane, Report
 from feedline.producer.row_encoder import EncodedRecord
-from feedline.producer.row_totals import add_amounts
 
 # Custody records shrink to about an eighth; what a feed is taken for until its first batch is measured.
 USUAL_RATIO = 1 / 8
@@ -47,17 +45,11 @@ class OpenBatch:
 
     lane: Lane
     due: float
-    bodies: list[bytes] = field(default_factory=list)
-    reports: list[Report] = field(default_factory=list)
-    totals: BatchTotals = field(default_factory=lambda: BatchTotals(0, {}))
-    bytes: int = 0
-    raw: int = 0
-    group: Any = None
     traceparent: str | None = None
-
-    @property
-    def records(self) -> int:
-        return len(self.bodies)
+    records: list[EncodedRecord] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    bytes: int = 0
+    group: Any = None
 
 
 class Accumulator:
@@ -88,20 +80,18 @@ class Accumulator:
         group_by = lane.feed.batch.group_by
         if batch is not None:
             ends_group = group_by is not None and record.group != batch.group and self._full(batch)
-            if ends_group or batch.bytes + len(record.body) > self._message_bytes(lane):
+            if ends_group or batch.bytes + record.size > self._message_bytes(lane):
                 closed.append(self._open.pop(lane))
                 batch = None
         opened = batch is None
         if batch is None:
             if len(self._open) >= MAX_OPEN:
                 closed.append(self._open.pop(next(iter(self._open))))
-            batch = OpenBatch(lane, self._clock() + lane.feed.batch.max_age_s, traceparent=traceparent)
+            batch = OpenBatch(lane, self._clock() + lane.feed.batch.max_age_s, traceparent)
             self._open[lane] = batch
-        batch.bodies.append(record.body)
-        batch.bytes += len(record.body)
-        batch.raw += record.raw
+        batch.records.append(record)
+        batch.bytes += record.size
         batch.group = record.group
-        add_amounts(batch.totals, record.amounts)
         if report is not None:
             batch.reports.append(report)
         if lane.correlation_id is not None or (group_by is None and self._full(batch)):
@@ -128,6 +118,6 @@ class Accumulator:
     def _full(self, batch: OpenBatch) -> bool:
         rule = batch.lane.feed.batch
         return (
-            batch.records >= rule.max_records
+            len(batch.records) >= rule.max_records
             or batch.bytes * self.estimate(batch.lane.feed.name).ratio >= rule.target_bytes
         )

@@ -14,12 +14,13 @@ import uuid
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from feedline.batch.control_totals import BatchTotals
 from feedline.batch.headers import BatchHeaders
 from feedline.batch.identity import Delivery, correlation_id
 from feedline.errors import AuthenticationError, ConfigurationError, RecordTooLargeError
@@ -71,12 +72,16 @@ def given_record(value: Any, key: Any, partition: Any, callback: Any, headers: A
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
-    """A closed batch as the message that librdkafka is to take."""
+    """A closed batch as the message that librdkafka is to take; raw: bytes of its records as they were given."""
 
-    batch: OpenBatch
+    lane: Lane
+    reports: list[Report] = field(repr=False)
+    totals: BatchTotals
+    raw: int
     value: bytes = field(repr=False)
     headers: list[tuple[str, bytes | None]]
     partition: int
+    size: int = 0
 
 
 class RecordPath:
@@ -138,9 +143,9 @@ class RecordPath:
             code = KafkaError._UNKNOWN_PARTITION
             raise KafkaException(KafkaError(code, "Unable to produce message: Local: Unknown partition"))
         record = encoder.encode(given.value)
-        if len(record.body) > self._message_bytes(lane):
+        if record.size > self._message_bytes(lane):
             raise RecordTooLargeError(
-                f"a record of {len(record.body)} encoded bytes does not fit a message on this topic: lower the feed's "
+                f"a record of {record.size} encoded bytes does not fit a message on this topic: lower the feed's "
                 "max_record_bytes or raise the topic's max_message_bytes",
                 feed=lane.feed.name,
                 topic=topic,
@@ -184,10 +189,11 @@ class RecordPath:
     def drop_unsent(self, error: KafkaError) -> None:
         """Reports every record that librdkafka does not have yet with this error."""
         with self._lock:
-            dropped = [sealed.batch for sealed in self._waiting] + self._open.close_all()
+            for sealed in self._waiting:
+                self._settle(sealed, error, None)
             self._waiting.clear()
-            for batch in dropped:
-                self._settle(batch, error, None, 0)
+            for batch in self._open.close_all():
+                self._failed(batch.lane, len(batch.records), batch.reports, error, None)
 
     def begin(self) -> None:
         """A transaction begins: what is acknowledged in it counts when it is committed."""
@@ -240,8 +246,7 @@ class RecordPath:
     def _seal(self, batch: OpenBatch) -> None:
         lane = batch.lane
         encoder = self.setup.made(lane.feed)
-        value = encoder.join(batch.bodies)
-        batch.bodies = []
+        value = encoder.join(batch.records)
         self._open.estimate(lane.feed.name).learn(value)
         place = (lane.delivery.delivery_id, lane.source_file)
         index = self._indices[place]
@@ -254,13 +259,23 @@ class RecordPath:
             cycle=lane.delivery.cycle,
             delivery_id=lane.delivery.delivery_id,
             batch_index=index,
-            record_count=batch.totals.records,
+            record_count=len(batch.records),
             source_file=lane.source_file,
             content_type=encoder.content_type,
             traceparent=batch.traceparent,
         )
         partition = lane.partition if lane.partition >= 0 else self._choose(lane.feed.topic.name, len(value))
-        self._waiting.append(_Sealed(batch, value, [*headers.to_kafka(), *lane.extra], partition))
+        self._waiting.append(
+            _Sealed(
+                lane=lane,
+                reports=batch.reports,
+                totals=encoder.totals(batch.records),
+                raw=sum(record.raw for record in batch.records),
+                value=value,
+                headers=[*headers.to_kafka(), *lane.extra],
+                partition=partition,
+            )
+        )
 
     def _choose(self, topic: str, size: int) -> int:
         count = self.setup.partitions(topic)
@@ -275,48 +290,61 @@ class RecordPath:
     def _send_waiting(self) -> None:
         while self._waiting:
             sealed = self._waiting[0]
-            batch, size = sealed.batch, len(sealed.value)
+            # The report keeps what it needs, not the value, of which librdkafka has its own copy.
+            sent = replace(sealed, value=b"", size=len(sealed.value))
             try:
                 self._transmit(
-                    batch.lane.feed.topic.name,
+                    sealed.lane.feed.topic.name,
                     sealed.value,
                     partition=sealed.partition,
                     headers=sealed.headers,
-                    on_delivery=partial(self._on_batch, batch, size),
+                    on_delivery=partial(self._on_batch, sent),
                 )
             except BufferError:
                 return
             except KafkaException as error:
                 self._waiting.popleft()
-                self.failed_in_transaction += batch.totals.records
-                self._settle(batch, error.args[0], None, size)
+                self.failed_in_transaction += sealed.totals.records
+                self._settle(sent, error.args[0], None)
             else:
                 self._waiting.popleft()
                 self._in_flight += 1
 
-    def _on_batch(self, batch: OpenBatch, size: int, error: KafkaError | None, message: Message) -> None:
+    def _on_batch(self, sent: _Sealed, error: KafkaError | None, message: Message) -> None:
         """librdkafka's report of a batch; it comes from `poll` and `flush`, never from `produce`."""
         with self._lock:
             self._in_flight -= 1
-            self._settle(batch, error, message, size)
+            self._settle(sent, error, message)
 
-    def _settle(self, batch: OpenBatch, error: KafkaError | None, message: Message | None, size: int) -> None:
-        records = batch.totals.records
-        tally = self._tally(batch.lane.delivery)
+    def _settle(self, sent: _Sealed, error: KafkaError | None, message: Message | None) -> None:
         if error is not None:
-            tally.failed += records
-            if error.fatal():
-                self._fatal = error
-            self.client_failed(error, feed=batch.lane.feed.name, topic=batch.lane.feed.topic.name)
+            self._failed(sent.lane, sent.totals.records, sent.reports, error, message)
+            return
+        assert message is not None
+        self._refused = None
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        place = -1 if offset is None else max(offset, -1)
+        self._tally(sent.lane.delivery).acknowledged(partition, place, sent.totals, sent.size, sent.raw)
+        self._report(sent.lane, sent.totals.records, sent.reports, None, message)
+
+    def _failed(
+        self, lane: Lane, records: int, reports: list[Report], error: KafkaError, message: Message | None
+    ) -> None:
+        self._tally(lane.delivery).failed += records
+        if error.fatal():
+            self._fatal = error
+        if message is not None:
+            self.client_failed(error, feed=lane.feed.name, topic=lane.feed.topic.name)
             # A broker that is away and one that refuses us look the same here: the next record asks.
-            self.setup.look_again(batch.lane.feed.topic.name)
-        elif message is not None:
-            self._refused = None
-            partition, offset = message.partition(), message.offset()
-            assert partition is not None
-            tally.acknowledged(partition, -1 if offset is None else max(offset, -1), batch.totals, size, batch.raw)
-        self._outstanding -= records - len(batch.reports)
-        self.reports.add(batch.reports, batch.lane.feed.topic.name, error, message)
+            self.setup.look_again(lane.feed.topic.name)
+        self._report(lane, records, reports, error, message)
+
+    def _report(
+        self, lane: Lane, records: int, reports: list[Report], error: KafkaError | None, message: Message | None
+    ) -> None:
+        self._outstanding -= records - len(reports)
+        self.reports.add(reports, lane.feed.topic.name, error, message)
 
     def _tally(self, delivery: Delivery) -> SessionTally:
         key = DeliveryKey(delivery.feed, delivery.delivery_id)

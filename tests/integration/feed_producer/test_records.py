@@ -12,7 +12,6 @@ from decimal import Decimal
 import fastavro
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
-from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
@@ -29,6 +28,7 @@ from feedline.errors import (
     SchemaMismatchError,
     UnknownFeedError,
 )
+from feedline.kafka.registry import registry_client
 
 DAY = date(2026, 11, 20)
 WAIT = 30
@@ -58,8 +58,7 @@ def test_every_record_is_reported_and_any_avro_reader_reads_it_exactly(feeds, li
     assert {m.key for m in landed} == {None}
     assert {(m.partition, m.offset) for m in landed} == {(m.partition(), m.offset()) for m in heard.messages}
     expected = [check_record(line, feeds.feed("positions").schema) for line in records]
-    registry = SchemaRegistryClient(dict(stack.settings.registry))
-    confluent = AvroDeserializer(registry)
+    confluent = AvroDeserializer(registry_client(stack.settings.registry))
     context = SerializationContext(feeds.topic, MessageField.VALUE)
     by_confluent, by_fastavro = [], []
     for message in sorted(landed, key=lambda m: int(m.headers["batchIndex"])):
