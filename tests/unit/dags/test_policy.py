@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,5 +80,18 @@ def test_every_task_is_owned_limited_in_time_and_tried_again_only_when_that_can_
 
 def test_no_plugin_module_is_loaded_when_airflow_starts():
     ignored = (ROOT / "plugins" / ".airflowignore").read_text().split("\n")
-    folders = [path.name for path in (ROOT / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__"]
-    assert all(f"{folder}/**" in ignored for folder in folders)
+    found = [path for path in (ROOT / "plugins").iterdir() if path.name[0] not in "._"]
+    assert {f"{path.name}/**" if path.is_dir() else path.name for path in found} <= set(ignored)
+
+
+@pytest.mark.parametrize(("command", "loaded"), [("scheduler", True), ("api-server", False), ("dag-processor", False)])
+def test_only_the_processes_that_fork_tasks_load_the_clients_first(command, loaded):
+    program = "import sys, airflow_local_settings as s; print([name in sys.modules for name in s.CLIENTS])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, command],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
+    )
+    assert json.loads(done.stdout.splitlines()[-1].lower()) == [loaded] * 4
