@@ -60,7 +60,7 @@ class BulkPolicy:
 
     threads: int = 0
     blocks_ahead: int = 6
-    block_bytes: int = 2 << 20
+    block_bytes: int = 4 << 20
 
     def __post_init__(self) -> None:
         if self.threads < 0 or self.blocks_ahead < 1 or self.block_bytes < 1:
