@@ -69,7 +69,10 @@ class Accumulator:
         return not self._open
 
     def estimate(self, feed: str) -> CompressionEstimate:
-        return self._estimates.setdefault(feed, CompressionEstimate())
+        found = self._estimates.get(feed)
+        if found is None:
+            found = self._estimates[feed] = CompressionEstimate()
+        return found
 
     def add(
         self, lane: Lane, record: EncodedRecord, report: Report | None, traceparent: str | None

@@ -218,13 +218,22 @@ class FeedProducer(Producer):
         self._path.credentials_changed()
 
     def close(self) -> bool:
-        """Flushes, or aborts the transaction that is open, and ends the client."""
-        if not self._closed:
-            self._before_closing()
+        """Flushes, or aborts the transaction that is open, and ends the client; then raises what a callback raised."""
+        failure: Exception | None = None
+        try:
+            if self._in_transaction:
+                self._drop_unsent()
+            elif self._feeding and not self._closed:
+                self.flush()
+        except Exception as error:  # noqa: BLE001  a program's callback may raise anything
+            failure = error
+        self._path.stop()
         closed = bool(super().close())
         self._closed = True
-        self._path.stop()
+        self._in_transaction = False
         self._path.reports.serve_all()
+        if failure is not None:
+            raise failure
         return closed
 
     def __exit__(
@@ -308,12 +317,6 @@ class FeedProducer(Producer):
         self._in_transaction = False
         self._path.end(committed=committed)
         self._path.reports.serve_all()
-
-    def _before_closing(self) -> None:
-        if self._in_transaction:
-            self._drop_unsent()
-        else:
-            self.flush()
 
 
 def _transmitter(producer: FeedProducer) -> Transmit:

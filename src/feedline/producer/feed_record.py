@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from confluent_kafka import KafkaError, Message
 
-from feedline.batch.identity import Delivery, delivery_of
+from feedline.batch.identity import Cycle, Delivery, delivery_of
 from feedline.catalog import Catalog, Feed
 from feedline.errors import UnknownFeedError
 from feedline.producer.options import FeedOptions, parse_business_date, parse_cycle
@@ -121,6 +122,7 @@ class LaneReader:
     def __init__(self, options: FeedOptions, session: str) -> None:
         self._options = options
         self._session = session
+        self._deliveries: dict[tuple[str, date, Cycle], Delivery] = {}
 
     def lane(
         self, topic: str, feed_name: str | None, pairs: list[tuple[str, bytes | None]], partition: int
@@ -158,4 +160,8 @@ class LaneReader:
         named = delivery_id or options.delivery_id
         if named is not None:
             return Delivery(feed.name, day, turn, named)
-        return delivery_of(feed.name, day, turn, (self._session,))
+        key = (feed.name, day, turn)
+        found = self._deliveries.get(key)
+        if found is None:
+            found = self._deliveries[key] = delivery_of(*key, (self._session,))
+        return found
