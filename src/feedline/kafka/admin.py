@@ -41,7 +41,8 @@ class _Wanted:
 
 def admin_client(base: Mapping[str, Any], **settings: Any) -> AdminClient:
     """An admin client of the cluster that the settings name."""
-    return AdminClient({**admin_config(base), **settings})
+    # Not librdkafka's chatter of level 6, that a short-lived client ends with an event unserved.
+    return AdminClient({"log_level": 5, **admin_config(base), **settings})
 
 
 def ensure_topics(admin: AdminClient, topics: Iterable[Topic], replication_factor: int | None = None) -> list[str]:
