@@ -107,8 +107,8 @@ class Bench:
             "feedline": lambda _, settings: python_contender(
                 "feedline_load", *self._reading(settings, topic), "--feeds", "positions"
             ),
-            "write_pandas": usual("write_pandas", self.baseline_records),
-            "row-wise INSERT": usual("rows", 200),
+            "data frame, as write_pandas": usual("frame", self.baseline_records),
+            "row-wise INSERT": usual("rows", 40),
         }
         series = self._rounds(contenders, empty_tables=True)
         self._delete(topic)
