@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ from feedline.batch.identity import Cycle
 from feedline.batch.manifest import MANIFEST_PARTITION, DeliveryManifest, decode_manifest
 from feedline.consumer.messages import headers_of, place_of
 from feedline.consumer.range_reader import group_of
-from feedline.errors import BrokerUnavailableError
+from feedline.errors import BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
 
 TIMEOUT_SECONDS = 30.0
+# `assign` needs the name of a group, which is never joined.
+MANIFEST_GROUP = "feedline.manifests"
 MESSAGES_A_CALL = 100
 
 
@@ -76,15 +79,38 @@ def find_manifest(
     BrokerUnavailableError when the broker does not answer within `timeout_s`.
     """
     sought = _Sought(topic, feed, business_date, Cycle(cycle), delivery_id)
-    consumer = Consumer(_config(kafka, feed))
+    found = None
+    for messages in _until_end(kafka, topic, group_of(feed), since, timeout_s):
+        found = sought.last_of(messages) or found
+    return found
+
+
+def recent_bytes(
+    kafka: Mapping[str, Any], topic: str, *, since: datetime, timeout_s: float = TIMEOUT_SECONDS
+) -> dict[int, int]:
+    """Bytes of message values, before compression, that deliveries closed since then have put on each partition."""
+    total: Counter[int] = Counter()
+    for messages in _until_end(kafka, topic, MANIFEST_GROUP, since, timeout_s):
+        for message in messages:
+            if message.error() is None and header(headers_of(message), "contentType") == MANIFEST:
+                with suppress(CorruptBatchError):
+                    for held in decode_manifest(message.value() or b"").partitions:
+                        total[held.partition] += held.bytes
+    return dict(total)
+
+
+def _until_end(
+    kafka: Mapping[str, Any], topic: str, group: str, since: datetime | None, timeout_s: float
+) -> Iterator[list[Message]]:
+    """What lies on the manifests' partition now, from `since` on."""
+    consumer = Consumer(_config(kafka, group))
     try:
         start, end = _bounds(consumer, topic, since, timeout_s)
         consumer.assign([_manifests(topic, start)])
         deadline = time.monotonic() + timeout_s
-        found = None
         while start < end:
             messages = consumer.consume(MESSAGES_A_CALL, timeout=0.1)
-            found = sought.last_of(messages) or found
+            yield messages
             if _reached(messages, topic) >= end:
                 break
             if messages:
@@ -92,9 +118,7 @@ def find_manifest(
             elif time.monotonic() > deadline:
                 raise _silent(topic, timeout_s)
     except KafkaException as error:
-        raise translate(error.args[0], feed=feed, topic=topic) from error
-    else:
-        return found
+        raise translate(error.args[0], topic=topic) from error
     finally:
         consumer.close()
 
@@ -119,7 +143,7 @@ async def await_manifest(
     # Its own threads: the loop's default executor serves every trigger. Two, since a callback may call back.
     executor = ThreadPoolExecutor(2, thread_name_prefix="feedline-manifest")
     try:
-        consumer = AIOConsumer(_config(kafka, feed), executor=executor)
+        consumer = AIOConsumer(_config(kafka, group_of(feed)), executor=executor)
         try:
             await _assign_when_there(consumer, topic, since, poll_s)
             found: DeliveryManifest | None = None
@@ -208,9 +232,9 @@ def _reached(messages: Iterable[Message], topic: str, *, at_end: bool = False) -
     return reached
 
 
-def _config(kafka: Mapping[str, Any], feed: str) -> dict[str, Any]:
+def _config(kafka: Mapping[str, Any], group: str) -> dict[str, Any]:
     overrides = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
-    return consumer_config(kafka, group_id=group_of(feed)) | overrides
+    return consumer_config(kafka, group_id=group) | overrides
 
 
 def _manifests(topic: str, offset: int | None = None) -> TopicPartition:

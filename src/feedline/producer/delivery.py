@@ -18,7 +18,6 @@ from typing import Any
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from feedline.batch.control_file import ControlledFile
 from feedline.batch.error_record import ErrorRecord, line_id
 from feedline.batch.headers import AVRO, JSON, MANIFEST, BatchHeaders
 from feedline.batch.identity import Delivery, correlation_id
@@ -101,8 +100,12 @@ def produce_delivery(
             (said, stack.enter_context(open_source(source.path(said), said, feed.name)))
             for said in source.control.files
         ]
-        cuttings = _cuttings(feed, files, encoder)
-        sender = stack.enter_context(delivery_sender(kafka, feed, delivery))
+        # The control file may list the same files in another order another time; their hashes do not change.
+        sample = sample_of(min(files, key=lambda pair: pair[0].sha256)[1], encoder, feed.max_record_bytes)
+        text_bytes = {said.sha256: file.text_bytes() for said, file in files}
+        cuttings = plan_cuttings(feed, text_bytes, sample)
+        expected = int(sum(text_bytes.values()) * sample.message_ratio)
+        sender = stack.enter_context(delivery_sender(kafka, feed, delivery, expected_bytes=expected))
         pool = ThreadPoolExecutor(policy.workers, thread_name_prefix="feedline-encode")
         stack.callback(pool.shutdown, cancel_futures=True)
         count = DeliveryCount(feed, source.control, delivery.delivery_id)
@@ -216,13 +219,6 @@ def _register_batch(client: SchemaRegistryClient, feed: Feed) -> int:
     if feed.serialization == "json":
         return register_schema(client, batch_subject(feed), json_schema_of(schema), kind="JSON")
     return register_schema(client, batch_subject(feed), schema)
-
-
-def _cuttings(feed: Feed, files: list[tuple[ControlledFile, SourceFile]], encoder: BlockEncoder) -> dict[str, Cutting]:
-    # The control file may list the same files in another order another time; their hashes do not change.
-    sampled = min(files, key=lambda pair: pair[0].sha256)[1]
-    sample = sample_of(sampled, encoder, feed.max_record_bytes)
-    return plan_cuttings(feed, {said.sha256: file.text_bytes() for said, file in files}, sample)
 
 
 def _manifest(feed: Feed, delivery: Delivery, sender: DeliverySender, count: DeliveryCount) -> DeliveryManifest:

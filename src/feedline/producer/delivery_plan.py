@@ -3,7 +3,7 @@
 A message aims at the feed's `target_bytes` when compressed. How well the feed compresses is measured on the first
 records of one file. Then the number of messages is rounded up to a multiple of the topic's partitions, so that each
 gets the same number of messages of the same size: 91 messages would load 11 of 80 partitions twice, 160 do not. A
-delivery too small for that has few messages, and its partitions are chosen so that many deliveries even out.
+delivery too small for that has smaller messages, so that what it puts on some partitions only is little.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from feedline.producer.line_blocks import Cutting, LineBlock
 from feedline.producer.source_files import SourceFile
 
 SAMPLE_BYTES = 1 << 20
-# Compressed bytes below which a message is not made smaller only to give every partition one.
-LEAST_MESSAGE_BYTES = 16 << 10
+# Compressed bytes below which a message is not made smaller only to reach more partitions.
+LEAST_BYTES = 3 << 10
+# Each partition gets so many messages of a large delivery, while they are not below so many compressed bytes: what
+# other deliveries have put on one partition more than on another can be made up for in steps of one message.
+FINE_MESSAGES = 3
+FINE_BYTES = 12 << 10
 # Custody records as JSON shrink to about an eighth; what a file without a good record in its sample is taken for.
 _USUAL_RATIO = 1 / 8
 # zstd level 3 is librdkafka's default; the ratio need not be exact.
@@ -29,10 +33,15 @@ _ZSTD = pa.Codec("zstd", compression_level=3)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the first lines of a file are like: `ratio` is compressed bytes of message a byte of text."""
+    """What the first lines of a file are like.
+
+    ratio: compressed bytes of message a byte of text; line_bytes: bytes of a line; message_ratio: bytes of message a
+    byte of text before compression.
+    """
 
     ratio: float
     line_bytes: float
+    message_ratio: float = 1.0
 
 
 def sample_of(source: SourceFile, encoder: BlockEncoder, max_line_bytes: int) -> Sample:
@@ -48,8 +57,10 @@ def sample_of(source: SourceFile, encoder: BlockEncoder, max_line_bytes: int) ->
     records = sum(batch.records for batch in batches)
     if records == 0:
         return Sample(_USUAL_RATIO, sized)
+    good_bytes = len(head) * records / lines
     packed = sum(len(_ZSTD.compress(batch.value)) for batch in batches)
-    return Sample(packed / (len(head) * records / lines), sized)
+    plain = sum(len(batch.value) for batch in batches)
+    return Sample(packed / good_bytes, sized, plain / good_bytes)
 
 
 def plan_cuttings(feed: Feed, text_bytes: Mapping[str, int], sample: Sample) -> dict[str, Cutting]:
@@ -65,11 +76,17 @@ def plan_cuttings(feed: Feed, text_bytes: Mapping[str, int], sample: Sample) -> 
         feed.topic.max_message_bytes / 2,
     )
     batches = max(-(-total // max(int(stretch), 1)), 1)
-    even = -(-batches // feed.topic.partitions) * feed.topic.partitions
-    if total * sample.ratio / even >= LEAST_MESSAGE_BYTES:
-        batches = even
+    batches = _even(batches, int(total * sample.ratio), feed.topic.partitions)
     shares = _share(batches, text_bytes)
     return {sha256: Cutting(size, shares[sha256], feed.batch.max_records) for sha256, size in text_bytes.items()}
+
+
+def _even(batches: int, packed: int, partitions: int) -> int:
+    """At least `batches` messages of a delivery of `packed` compressed bytes, for partitions of even bytes."""
+    if packed < partitions * LEAST_BYTES:
+        return max(batches, packed // LEAST_BYTES)
+    for_each = min(packed // (partitions * FINE_BYTES), FINE_MESSAGES)
+    return partitions * max(-(-batches // partitions), for_each)
 
 
 def _share(batches: int, text_bytes: Mapping[str, int]) -> dict[str, int]:

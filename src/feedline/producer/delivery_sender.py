@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,13 +19,19 @@ from feedline.batch.headers import BatchHeaders
 from feedline.batch.identity import Delivery
 from feedline.batch.manifest import MANIFEST_PARTITION, PartitionRange
 from feedline.catalog import Feed
+from feedline.consumer.manifests import recent_bytes
 from feedline.errors import AuthenticationError, FeedlineError
 from feedline.kafka.admin import watermarks
 from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
 from feedline.producer.partitioner import BytesPartitioner
 
+logger = logging.getLogger(__name__)
+
 METADATA_SECONDS = 30.0
+RECENT_SECONDS = 10.0
+# What was delivered within this time counts when the partitions are made even: a day with all of its feeds.
+RECENT = timedelta(hours=24)
 # How long one look at the delivery reports waits while a queue is full or the last acknowledgements are awaited.
 POLL_SECONDS = 0.1
 # After a failure: how long accepted messages, the error records above all, may still take.
@@ -67,9 +75,11 @@ class DeliverySender:
     def acknowledged_records(self) -> int:
         return sum(held.records for held in self._held.values())
 
-    def connect(self) -> None:
-        """Learns the topic's partitions; raises BrokerUnavailableError, AuthenticationError, or TerminalError when
-        there is no such topic."""
+    def connect(self, expected_bytes: int) -> None:
+        """Learns the topic's partitions and what lies on them of late.
+
+        Raises BrokerUnavailableError, AuthenticationError, or TerminalError when there is no such topic.
+        """
         try:
             found = self._producer.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
         except KafkaException as error:
@@ -80,7 +90,21 @@ class DeliverySender:
         partitions = len(found.partitions)
         # Another first partition for every delivery: what is left over of many deliveries does not pile up on one.
         first = zlib.crc32(self._delivery.delivery_id.encode()) % partitions
-        self._partitioner = BytesPartitioner(partitions, first)
+        self._partitioner = BytesPartitioner(partitions, first, self._loads(partitions, expected_bytes))
+
+    def _loads(self, partitions: int, expected_bytes: int) -> dict[int, int]:
+        """Bytes that recent deliveries have put on each partition, as far as this one can make up for them.
+
+        A partition is taken to lack no more than its share of this delivery: a new one does not get all of it.
+        """
+        try:
+            recent = recent_bytes(self._kafka, self._topic, since=datetime.now(UTC) - RECENT, timeout_s=RECENT_SECONDS)
+        except FeedlineError as error:
+            # A producer need not have the right to read; evenness within the delivery stays.
+            logger.info("what lies on the topic is not known: %s", error)
+            return {}
+        least = max(recent.values(), default=0) - expected_bytes // partitions
+        return {partition: max(recent.get(partition, 0), least) for partition in range(partitions)}
 
     def send(self, headers: BatchHeaders, value: bytes) -> None:
         """Queues a micro-batch, waiting while the queue is full; raises what an earlier message's report said."""
@@ -188,11 +212,13 @@ class DeliverySender:
 
 
 @contextmanager
-def delivery_sender(kafka: Mapping[str, Any], feed: Feed, delivery: Delivery) -> Iterator[DeliverySender]:
-    """A sender that is connected; its client is closed in every case, and leaves no thread."""
+def delivery_sender(
+    kafka: Mapping[str, Any], feed: Feed, delivery: Delivery, *, expected_bytes: int
+) -> Iterator[DeliverySender]:
+    """A connected sender of about `expected_bytes` of message values; it is closed in every case, with its threads."""
     sender = DeliverySender(kafka, feed, delivery)
     try:
-        sender.connect()
+        sender.connect(expected_bytes)
         yield sender
     except Exception:
         sender.let_go()

@@ -8,6 +8,7 @@ more than what it was given (the list-scheduling argument of Graham, 1966).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from heapq import heapify, heappush, heapreplace
 
 from feedline.errors import ConfigurationError
@@ -16,14 +17,15 @@ from feedline.errors import ConfigurationError
 class BytesPartitioner:
     """Chooses the partition with the fewest bytes; of equal ones the next in turn, beginning with `first`.
 
-    Not safe for use by several threads at once.
+    loads: bytes that count as sent before, by partition. Not safe for use by several threads at once.
     """
 
-    def __init__(self, partitions: int, first: int = 0) -> None:
+    def __init__(self, partitions: int, first: int = 0, loads: Mapping[int, int] | None = None) -> None:
         if partitions < 1:
             raise ConfigurationError(f"a topic has at least 1 partition, not {partitions}")
         # Bytes so far, the turn among equals, the partition.
-        self._heap = [(0, turn, (first + turn) % partitions) for turn in range(partitions)]
+        in_turn = [(first + turn) % partitions for turn in range(partitions)]
+        self._heap = [((loads or {}).get(partition, 0), turn, partition) for turn, partition in enumerate(in_turn)]
         heapify(self._heap)
 
     @property

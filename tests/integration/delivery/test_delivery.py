@@ -155,6 +155,18 @@ def test_a_full_days_positions_are_spread_within_a_tenth(topics, settings, tmp_p
     assert max(sizes) <= 1.1 * min(sizes)
 
 
+def test_what_one_delivery_puts_on_some_partitions_the_next_makes_up_for(topics, bulk):
+    ledger, positions = topics.feed("ledger_balances"), topics.feed("positions")
+    whole_funds = bulk.produce(ledger, bulk.land("ledger_balances", bulk.text(bulk.lines("ledger_balances"))))
+    loaded = {held.partition for held in whole_funds.partitions}
+    assert len(loaded) == 2
+    manifest = bulk.produce(positions, bulk.land("positions", bulk.text(bulk.lines("positions"))))
+    sizes = dict.fromkeys(range(positions.topic.partitions), 0)
+    sizes |= {held.partition: held.bytes for held in manifest.partitions}
+    most = max(size for partition, size in sizes.items() if partition in loaded)
+    assert most < min(size for partition, size in sizes.items() if partition not in loaded)
+
+
 KILLED = """
 import sys, time
 from datetime import date

@@ -50,3 +50,8 @@ def test_added_partitions_share_what_comes_after_and_get_no_flood(before, after,
 def test_a_topic_without_partitions_is_refused():
     with pytest.raises(ConfigurationError):
         BytesPartitioner(0)
+
+
+def test_what_lies_on_the_partitions_before_is_made_up_for():
+    partitioner = BytesPartitioner(3, first=1, loads={0: 10, 1: 25})
+    assert [partitioner.choose(10) for _ in range(5)] == [2, 2, 0, 2, 0]
