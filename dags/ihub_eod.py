@@ -79,6 +79,8 @@ DEFAULT_ARGS = {
     "max_retry_delay": timedelta(minutes=5),
     "retry_policy": RetryUnlessTerminal(),
     "execution_timeout": timedelta(hours=2),
+    # When workers are scarce, the feed that is furthest goes on: tables fill one after another, not all at the end.
+    "weight_rule": "upstream",
 }
 
 with DAG(
