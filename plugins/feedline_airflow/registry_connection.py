@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from airflow.sdk import BaseHook, Connection
@@ -15,6 +16,8 @@ def registry_config(connection_id: str = REGISTRY_CONNECTION) -> dict[str, Any]:
     The address is the host (whole, or with schema, port and the extra `path`); login and password become basic
     authentication; extras that are client properties, which have a dot in their name, are passed on.
     """
+    # The client's HTTP library would tell the task's log of every request.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     connection = BaseHook.get_connection(connection_id)
     extra = connection.extra_dejson
     config = {name: value for name, value in extra.items() if "." in name}

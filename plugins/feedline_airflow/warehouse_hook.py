@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,6 +43,8 @@ class WarehouseHook(SnowflakeHook):
 
         Raises WarehouseUnavailableError when nobody answers in time, AuthenticationError when the login is refused.
         """
+        # A task's log says what a step did, not how each client was reached; Airflow sets no level for such loggers.
+        logging.getLogger("snowflake.connector").setLevel(logging.WARNING)
         try:
             connection = self.get_conn()
         except Error as error:

@@ -103,8 +103,6 @@ def airflow_environment(config: AirflowConfig) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-        # A task's log is for an analyst: what a step did, not every request of its clients.
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "httpx=WARNING httpx2=WARNING snowflake.connector=WARNING",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports["worker_logs"]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports["trigger_logs"]),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
