@@ -7,11 +7,13 @@ import json
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema
+
+from feedline.kafka.registry import registry_client
 
 
 def test_the_services_answer_their_own_clients(stack, connection):
-    registry = SchemaRegistryClient(dict(stack.settings.registry))
+    registry = registry_client(stack.settings.registry)
     record = {"type": "record", "name": "Word", "fields": [{"name": "text", "type": "string"}]}
     schema_id = registry.register_schema("stack-value", Schema(json.dumps(record), "AVRO"))
     assert json.loads(registry.get_schema(schema_id).schema_str) == record

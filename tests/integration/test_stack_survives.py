@@ -14,9 +14,10 @@ import snowflake.connector
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema
 
 from feedline.errors import ConfigurationError
+from feedline.kafka.registry import registry_client
 from feedline.local.process import marked_processes
 from feedline.local.stack import StackConfig, down, status, up
 
@@ -55,7 +56,7 @@ def killed(home, settings):
     for message in MESSAGES:
         producer.produce(TOPIC, message)
     assert producer.flush(30) == 0
-    SchemaRegistryClient(dict(settings.registry)).register_schema("survives-value", Schema(SCHEMA, "AVRO"))
+    registry_client(settings.registry).register_schema("survives-value", Schema(SCHEMA, "AVRO"))
     with snowflake.connector.connect(**settings.warehouse) as session, session.cursor() as cursor:
         cursor.execute("create schema if not exists ihub")
         cursor.execute("create table ihub.survives (amount number(18, 2))")
@@ -89,7 +90,7 @@ def test_acknowledged_messages_survive_a_kill(killed):
 
 
 def test_schemas_survive_a_kill(killed):
-    registry = SchemaRegistryClient(dict(killed.registry))
+    registry = registry_client(killed.registry)
     assert registry.get_latest_version("survives-value").schema.schema_type == "AVRO"
 
 

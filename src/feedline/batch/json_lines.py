@@ -72,10 +72,13 @@ def sift_records(
     view, done = memoryview(data), 0
     for record in np.flatnonzero(~good):
         line, start, stop, written, _ = (int(value) for value in lines[record])
+        raw = _whole_line(block, start)
         try:
-            body = _encode_line(block[start:stop], codec, limit)
+            if stop - start > limit:
+                raise RecordTooLargeError(f"the record has {stop - start} bytes, the feed allows {limit}")  # noqa: TRY301
+            # The line with its white space, so that a character's position in the reason is that in the line.
+            body = encode_record(check_record(raw.removesuffix(b"\r"), codec), codec)
         except (SchemaMismatchError, RecordTooLargeError) as error:
-            raw = _whole_line(block, start)
             bad.append(BadRecord(first_line + line, error.where.field, error.reason, raw, type(error)))
             continue
         parts += [view[done:written], body]
@@ -109,12 +112,6 @@ def encode_json(record: bytes, codec: RecordCodec) -> bytes:
     if len(lines) == 1 and lines[0, json_kernel.GOOD] == 1:
         return data
     return encode_record(check_record(record, codec), codec)
-
-
-def _encode_line(line: bytes, codec: RecordCodec, limit: int) -> bytes:
-    if len(line) > limit:
-        raise RecordTooLargeError(f"the record has {len(line)} bytes, the feed allows {limit}")
-    return encode_record(check_record(line, codec), codec)
 
 
 def _whole_line(block: bytes, inside: int) -> bytes:
