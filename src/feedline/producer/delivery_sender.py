@@ -32,6 +32,8 @@ METADATA_SECONDS = 30.0
 RECENT_SECONDS = 10.0
 # What was delivered within this time counts when the partitions are made even: a day with all of its feeds.
 RECENT = timedelta(hours=24)
+# A difference of partitions that is not made up for, as a share of what a partition holds after the delivery.
+TOLERATED = 0.05
 # How long one look at the delivery reports waits while a queue is full or the last acknowledgements are awaited.
 POLL_SECONDS = 0.1
 # After a failure: how long accepted messages, the error records above all, may still take.
@@ -95,7 +97,8 @@ class DeliverySender:
     def _loads(self, partitions: int, expected_bytes: int) -> dict[int, int]:
         """Bytes that recent deliveries have put on each partition, as far as this one can make up for them.
 
-        A partition is taken to lack no more than its share of this delivery: a new one does not get all of it.
+        A partition is taken to lack no more than its share of this delivery, so that one that was added does not get
+        all of it. A small difference is left: to make up for it would spread this delivery less evenly.
         """
         try:
             recent = recent_bytes(self._kafka, self._topic, since=datetime.now(UTC) - RECENT, timeout_s=RECENT_SECONDS)
@@ -103,8 +106,11 @@ class DeliverySender:
             # A producer need not have the right to read; evenness within the delivery stays.
             logger.info("what lies on the topic is not known: %s", error)
             return {}
-        least = max(recent.values(), default=0) - expected_bytes // partitions
-        return {partition: max(recent.get(partition, 0), least) for partition in range(partitions)}
+        share = expected_bytes // partitions
+        most = max(recent.values(), default=0)
+        loads = {partition: max(recent.get(partition, 0), most - share) for partition in range(partitions)}
+        usual = sum(recent.values()) // partitions + share
+        return loads if most - min(loads.values()) > TOLERATED * usual else {}
 
     def send(self, headers: BatchHeaders, value: bytes) -> None:
         """Queues a micro-batch, waiting while the queue is full; raises what an earlier message's report said."""
