@@ -132,13 +132,15 @@ def _decimal(node: Node) -> Check:
             hint = ": give a Decimal or its text, a float is not exact" if isinstance(value, float) else ""
             raise Misfit(f"needs a decimal number, found {found_in(value)}{hint}")
         try:
-            return number.quantize(unit, context=exact)
+            exactly = number.quantize(unit, context=exact)
         except Inexact:
             raise Misfit(f"needs at most {scale} digits after the point, found {shortened(value)}") from None
         except InvalidOperation:
             raise Misfit(
                 f"needs at most {precision - scale} digits before the point, found {shortened(value)}"
             ) from None
+        # An integer has no negative zero, and fastavro writes that of a fixed decimal as another number (1.13.1).
+        return abs(exactly) if exactly.is_zero() else exactly
 
     return check
 

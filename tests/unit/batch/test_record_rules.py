@@ -315,3 +315,17 @@ def test_a_message_of_json_numbers_is_not_rounded_on_the_way() -> None:
     text = "0.1234567890"
     rows, _ = sift_block(json.dumps({"a": 0}).replace("0", text).encode(), codec_of(TYPES["wide"]))
     assert str(rows.column(0)[0].as_py()) == text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"type": "bytes", "logicalType": "decimal", "precision": 37, "scale": 37},
+        {"type": "fixed", "name": "D", "size": 16, "logicalType": "decimal", "precision": 37, "scale": 37},
+    ],
+)
+def test_a_negative_zero_is_zero_whatever_holds_the_decimal(kind: dict[str, Any]) -> None:
+    codec = codec_for({"type": "record", "name": "Zero", "fields": [{"name": "amount", "type": kind}]})
+    rows, bad = sift_block(b'{"amount":"-0.00000000000000000000000000000000000"}', codec)
+    assert not bad
+    assert rows.column("amount").to_pylist() == [Decimal("0E-37")]
