@@ -67,7 +67,7 @@ def totals_of(feed: Feed, batch: pa.RecordBatch) -> BatchTotals:
             zip(grouped.column("fund").to_pylist(), grouped.column("count_all").to_pylist(), strict=True)
         ):
             sums_of_fund = {path: _decimal(by_path[i][row]) for i, path in enumerate(columns)}
-            found.funds["" if fund is None else str(fund)] = (count, sums_of_fund)
+            found.funds["" if fund is None else str(fund)] = (int(count or 0), sums_of_fund)
     return found
 
 
@@ -91,10 +91,10 @@ class RunningTotals:
         return tuple(FundCount(fund, count, totals) for fund, (count, totals) in sorted(self._funds.items()))
 
 
-def column_at(batch: pa.RecordBatch, path: str) -> pa.Array:
+def column_at(batch: pa.RecordBatch, path: str) -> pa.Array[Any]:
     """The column at a dotted path; null where a record on the way to it is null."""
     first, *rest = path.split(".")
-    column: pa.Array = batch.column(first)
+    column: pa.Array[Any] = batch.column(first)
     for name in rest:
         column = pc.struct_field(column, name)
     return column
@@ -113,7 +113,7 @@ def _decimal(value: Any) -> Decimal:
     return _ZERO if value is None else Decimal(value)
 
 
-def _summable(feed: Feed, path: str, column: pa.Array) -> pa.Array:
+def _summable(feed: Feed, path: str, column: pa.Array[Any]) -> pa.Array[Any]:
     kind = column.type
     if pa.types.is_decimal(kind):
         # A sum of n values has up to log10(n) digits more; ten more hold a batch of any size.
