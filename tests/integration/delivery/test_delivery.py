@@ -15,7 +15,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -28,6 +27,7 @@ from feedline.catalog import load_catalog
 from feedline.datagen import generate_day
 from feedline.errors import BrokerUnavailableError, RegistryUnavailableError, TerminalError
 from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.kafka.registry import registry_client
 from feedline.producer import delivery_sender
 from feedline.producer.delivery import BulkPolicy, produce_delivery
 from feedline.producer.source_files import find_source
@@ -94,7 +94,7 @@ def test_every_feed_of_a_generated_day_is_produced_whole(bulk, topics, settings,
 
 def test_messages_are_read_by_confluents_own_avro_deserializer(bulk, positions, settings):
     bulk.produce(positions, bulk.land("positions", bulk.text(bulk.lines("positions")[:40])))
-    deserialize = AvroDeserializer(SchemaRegistryClient(dict(settings.registry)))
+    deserialize = AvroDeserializer(registry_client(settings.registry))
     context = SerializationContext(positions.topic.name, MessageField.VALUE)
     found = [
         record
@@ -111,7 +111,7 @@ def test_messages_are_read_by_confluents_own_avro_deserializer(bulk, positions, 
 def test_a_json_feed_is_read_by_confluents_own_json_deserializer(bulk, topics, settings):
     feed = topics.feed("snapshots")
     bulk.produce(feed, bulk.land("snapshots", bulk.text(bulk.lines("snapshots"))))
-    deserialize = JSONDeserializer(None, schema_registry_client=SchemaRegistryClient(dict(settings.registry)))
+    deserialize = JSONDeserializer(None, schema_registry_client=registry_client(settings.registry))
     context = SerializationContext(feed.topic.name, MessageField.VALUE)
     found = [r for m in _batches(bulk.read_topic(feed.topic.name)) for r in deserialize(m.value, context)["records"]]
     assert found == [json.loads(line) for line in bulk.lines("snapshots")]
