@@ -7,10 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+# A service is at rest when it used less than this share of a core for a second; that long at most is waited for it.
+AT_REST = 0.05
+REST_SECONDS = 60
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 KIB = 1024
@@ -55,6 +60,15 @@ def cpu_seconds_of(pids: Sequence[int]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
         total += int(fields[11]) + int(fields[12])
     return total / CLOCK_TICKS
+
+
+def await_idle(service_pids: Sequence[int]) -> None:
+    """Returns when the services have finished what the last contender, or a new topic, left them to do."""
+    for _ in range(REST_SECONDS):
+        before = cpu_seconds_of(service_pids)
+        time.sleep(1)
+        if cpu_seconds_of(service_pids) - before < AT_REST:
+            return
 
 
 def run_contender(command: Sequence[str], service_pids: Sequence[int]) -> Run:

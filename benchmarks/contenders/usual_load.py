@@ -21,6 +21,7 @@ from snowflake.connector import SnowflakeConnection
 
 from benchmarks.workload import bench_catalog
 from feedline import cycle
+from feedline.batch.warm_up import compile_kernels
 from feedline.consumer.range_reader import read_range
 from feedline.consumer.ranges import LoadRange, PartitionSpan
 from feedline.kafka.registry import registry_client, writer_schema
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, required=True)
     args = parser.parse_args()
 
+    compile_kernels()
     settings = load_settings(args.settings)
     feed = bench_catalog(args.topic).feed(args.feed)
     manifest = cycle.delivered(settings, feed, args.date)

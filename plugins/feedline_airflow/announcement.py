@@ -44,11 +44,3 @@ def announced(settings: Settings, feed: Feed, delivery: dict[str, str]) -> Deliv
             topic=feed.topic.name,
         )
     return manifest
-
-
-def kept(settings: Settings, feed: Feed, manifest: DeliveryManifest) -> bool:
-    """Whether the topic still has every message of the delivery."""
-    from feedline.kafka.admin import watermarks
-
-    marks = watermarks(settings.kafka, feed.topic.name, [held.partition for held in manifest.partitions])
-    return all(marks[held.partition][0] <= held.first_offset for held in manifest.partitions)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from feedline_airflow.announcement import announce, announced, kept
+from feedline_airflow.announcement import announce, announced
 from feedline_airflow.run_options import run_options
 from feedline_airflow.task_settings import task_settings
 
@@ -56,7 +56,7 @@ def produce(feed: str) -> dict[str, str]:
     if options.dry_run:
         report_delivery(settings, known, source, manifest)
         raise AirflowSkipException("dry run: nothing was changed")
-    if manifest is not None and kept(settings, known, manifest):
+    if manifest is not None and cycle.is_kept(settings, known, manifest):
         logger.info("Delivery %s is on the topic already, produced at %s", delivery_id, manifest.produced_at)
         return announce(manifest)
     manifest = cycle.produce(

@@ -42,7 +42,10 @@ class FundCount:
 
 @dataclass(frozen=True, slots=True)
 class PartitionRange:
-    """Offsets first_offset to end_offset - 1 of a partition hold `batches` batches of the delivery."""
+    """Offsets first_offset to end_offset - 1 of a partition hold `batches` batches of the delivery.
+
+    bytes: about how many when compressed, as the producer estimated; for weighing partitions against each other.
+    """
 
     partition: int
     first_offset: int

@@ -95,7 +95,7 @@ MANIFEST_SCHEMA: dict[str, Any] = {
                         {"name": "endOffset", "type": "long"},
                         {"name": "batches", "type": "int"},
                         {"name": "records", "type": "long"},
-                        {"name": "bytes", "type": "long", "doc": "Bytes before compression."},
+                        {"name": "bytes", "type": "long", "doc": "About how many when compressed; to weigh by."},
                     ],
                 },
             },

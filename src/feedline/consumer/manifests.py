@@ -88,7 +88,7 @@ def find_manifest(
 def recent_bytes(
     kafka: Mapping[str, Any], topic: str, *, since: datetime, timeout_s: float = TIMEOUT_SECONDS
 ) -> dict[int, int]:
-    """Bytes of message values, before compression, that deliveries closed since then have put on each partition."""
+    """Compressed bytes, as their producers estimated, that deliveries closed since then have put on each partition."""
     total: Counter[int] = Counter()
     for messages in _until_end(kafka, topic, MANIFEST_GROUP, since, timeout_s):
         for message in messages:

@@ -104,8 +104,9 @@ def produce_delivery(
         sample = sample_of(min(files, key=lambda pair: pair[0].sha256)[1], encoder, feed.max_record_bytes)
         text_bytes = {said.sha256: file.text_bytes() for said, file in files}
         cuttings = plan_cuttings(feed, text_bytes, sample)
-        expected = int(sum(text_bytes.values()) * sample.message_ratio)
-        sender = stack.enter_context(delivery_sender(kafka, feed, delivery, expected_bytes=expected))
+        expected = int(sum(text_bytes.values()) * sample.ratio)
+        packing = sample.ratio / sample.message_ratio
+        sender = stack.enter_context(delivery_sender(kafka, feed, delivery, expected_bytes=expected, packing=packing))
         pool = ThreadPoolExecutor(policy.workers, thread_name_prefix="feedline-encode")
         stack.callback(pool.shutdown, cancel_futures=True)
         count = DeliveryCount(feed, source.control, delivery.delivery_id)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from feedline.catalog import Feed
+from feedline.kafka.config import COMPRESSION
 from feedline.producer.delivery_blocks import BlockEncoder
 from feedline.producer.line_blocks import Cutting, LineBlock
 from feedline.producer.source_files import SourceFile
@@ -23,12 +24,12 @@ SAMPLE_BYTES = 1 << 20
 LEAST_BYTES = 3 << 10
 # Each partition gets so many messages of a large delivery, while they are not below so many compressed bytes: what
 # other deliveries have put on one partition more than on another can be made up for in steps of one message.
-FINE_MESSAGES = 3
+FINE_MESSAGES = 5
 FINE_BYTES = 12 << 10
 # Custody records as JSON shrink to about an eighth; what a file without a good record in its sample is taken for.
 _USUAL_RATIO = 1 / 8
-# zstd level 3 is librdkafka's default; the ratio need not be exact.
-_ZSTD = pa.Codec("zstd", compression_level=3)
+# As producers compress, unless they are told otherwise; the ratio need not be exact.
+_ZSTD = pa.Codec("zstd", compression_level=COMPRESSION["compression.level"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from feedline.producer.session_tally import DeliveryKey, SessionTally
 
 # Kafka's framing and the headers count against a message's limit too.
 MESSAGE_OVERHEAD = 16 * 1024
-# A message costs its value and about this much, as the partitions' bytes are counted.
+# A message costs its compressed value and about this much, as the partitions' bytes are counted.
 HEADER_BYTES = 400
 # librdkafka tries a refused login again at least this often (reconnect.backoff.max.ms), and says so each time.
 REFUSED_SECONDS = 10.0
@@ -72,7 +72,8 @@ def given_record(value: Any, key: Any, partition: Any, callback: Any, headers: A
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
-    """A closed batch as the message that librdkafka is to take; raw: bytes of its records as they were given."""
+    """A closed batch as the message that librdkafka is to take; raw: bytes of its records as they were given;
+    size: about how many bytes it has when compressed."""
 
     lane: Lane
     reports: list[Report] = field(repr=False)
@@ -81,7 +82,7 @@ class _Sealed:
     value: bytes = field(repr=False)
     headers: list[tuple[str, bytes | None]]
     partition: int
-    size: int = 0
+    size: int
 
 
 class RecordPath:
@@ -247,7 +248,9 @@ class RecordPath:
         lane = batch.lane
         encoder = self.setup.made(lane.feed)
         value = encoder.join(batch.records)
-        self._open.estimate(lane.feed.name).learn(value)
+        estimate = self._open.estimate(lane.feed.name)
+        estimate.learn(value)
+        size = int(len(value) * estimate.ratio) + HEADER_BYTES
         place = (lane.delivery.delivery_id, lane.source_file)
         index = self._indices[place]
         self._indices[place] += 1
@@ -264,7 +267,7 @@ class RecordPath:
             content_type=encoder.content_type,
             traceparent=batch.traceparent,
         )
-        partition = lane.partition if lane.partition >= 0 else self._choose(lane.feed.topic.name, len(value))
+        partition = lane.partition if lane.partition >= 0 else self._choose(lane.feed.topic.name, size)
         self._waiting.append(
             _Sealed(
                 lane=lane,
@@ -274,6 +277,7 @@ class RecordPath:
                 value=value,
                 headers=[*headers.to_kafka(), *lane.extra],
                 partition=partition,
+                size=size,
             )
         )
 
@@ -285,13 +289,13 @@ class RecordPath:
             # Another first partition for every producer: what many of them leave over does not pile up on one.
             self._partitioners[topic] = BytesPartitioner(count, zlib.crc32(self.session.encode()) % count)
         self._partitioners[topic].grow(count)
-        return self._partitioners[topic].choose(size + HEADER_BYTES)
+        return self._partitioners[topic].choose(size)
 
     def _send_waiting(self) -> None:
         while self._waiting:
             sealed = self._waiting[0]
             # The report keeps what it needs, not the value, of which librdkafka has its own copy.
-            sent = replace(sealed, value=b"", size=len(sealed.value))
+            sent = replace(sealed, value=b"")
             try:
                 self._transmit(
                     sealed.lane.feed.topic.name,

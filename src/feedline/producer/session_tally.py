@@ -46,7 +46,7 @@ class SessionTally:
     _spans: dict[int, _Span] = field(default_factory=dict)
 
     def acknowledged(self, partition: int, offset: int, totals: BatchTotals, size: int, raw: int) -> None:
-        """A batch of `size` bytes before compression, made of `raw` bytes as given, lies there."""
+        """A batch of about `size` compressed bytes, made of `raw` bytes as given, lies there."""
         span = self._spans.setdefault(partition, _Span(offset, offset))
         span.first, span.last = min(span.first, offset), max(span.last, offset)
         span.batches += 1
