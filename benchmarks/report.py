@@ -33,18 +33,25 @@ def spread(values: Sequence[float], pattern: str) -> str:
 def table(title: str, runs: Mapping[str, Sequence[Run]], ours: str) -> str:
     """A Markdown table; ratios compare the runs of one round, so that a machine whose speed drifts does not show."""
     figures = dict(FIGURES)
-    if all("wire_bytes" in run.extra for series in runs.values() for run in series):
+    if any("wire_bytes" in run.extra for series in runs.values() for run in series):
         figures |= WIRE_FIGURES
     header = ["contender", *figures, "ours: times the records/s", "ours: times the records per CPU second"]
     lines = [f"### {title}", "", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for name, series in runs.items():
-        cells = [spread([figure(run) for run in series], pattern) for pattern, figure in figures.values()]
+        cells = [
+            spread([figure(run) for run in series], pattern) if label not in WIRE_FIGURES or _measured(series) else ""
+            for label, (pattern, figure) in figures.items()
+        ]
         pairs = list(zip(runs[ours], series, strict=True))
         speed = spread([a.records_per_second / b.records_per_second for a, b in pairs], "{:.2f}")
         work = spread([b.cpu_per_100k / a.cpu_per_100k for a, b in pairs], "{:.2f}")
         cells += ["1", "1"] if name == ours else [speed, work]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _measured(series: Sequence[Run]) -> bool:
+    return all("wire_bytes" in run.extra for run in series)
 
 
 def raw(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[dict[str, Any]]]:
