@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import uuid
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -35,9 +36,12 @@ logger.server.level = info
 
 @dataclass(frozen=True, slots=True)
 class KafkaConfig:
-    """One node. voters: the controllers as (node id, controller port), the node itself among them.
+    """One node. voters: the controllers as (node id, port that the others reach it at), the node itself among them.
 
+    advertised_port: where clients and other brokers reach it when that is not `port`, as behind a proxy.
+    cluster_id: the same for all nodes of a cluster; a node alone makes its own.
     max_message_bytes: the largest record batch that a broker takes; a topic may ask for less.
+    settings: further lines of server.properties, which win over those made here.
     """
 
     folder: Path
@@ -49,10 +53,13 @@ class KafkaConfig:
     heap_mb: int = 512
     max_message_bytes: int = 8 * MIB
     retention_hours: int = 5 * 24
+    advertised_port: int = 0
+    cluster_id: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         voters = self.voters or ((self.node_id, self.controller_port),)
-        if (self.node_id, self.controller_port) not in voters:
+        if self.node_id not in dict(voters):
             raise ConfigurationError(f"Kafka node {self.node_id} is not among its controllers {voters}")
         object.__setattr__(self, "voters", voters)
 
@@ -70,7 +77,7 @@ def properties(config: KafkaConfig) -> dict[str, str]:
         "controller.quorum.voters": ",".join(f"{node}@{HOST}:{port}" for node, port in config.voters),
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{HOST}:{config.port},CONTROLLER://{HOST}:{config.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{config.port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{config.advertised_port or config.port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(config.folder / "data"),
         "num.network.threads": "2",
@@ -93,6 +100,7 @@ def properties(config: KafkaConfig) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         # Enough for the few compacted topics, and a quarter of the heap less than the default.
         "log.cleaner.dedupe.buffer.size": str(16 * MIB),
+        **config.settings,
     }
 
 
@@ -126,15 +134,19 @@ def start_kafka(config: KafkaConfig, home: Path, report: Report = lambda _: None
     )
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka writes them."""
+    made = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # It must not begin with a dash, which the format tool would take for an option.
+    return made.replace("-", "A", 1) if made.startswith("-") else made
+
+
 def _format(config: KafkaConfig, settings: Path, jars: Path, logging: str) -> None:
     # The marker is written last: a folder without it is what a killed format left, and holds no record yet.
     marker = config.folder / FORMATTED
     if marker.exists():
         return
     shutil.rmtree(config.folder / "data", ignore_errors=True)
-    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    # A cluster id must not begin with a dash, which the tool would take for an option.
-    cluster = cluster.replace("-", "A", 1) if cluster.startswith("-") else cluster
     run_to_end(
         [
             java(),
@@ -146,7 +158,7 @@ def _format(config: KafkaConfig, settings: Path, jars: Path, logging: str) -> No
             "kafka.tools.StorageTool",
             "format",
             "--cluster-id",
-            cluster,
+            config.cluster_id or new_cluster_id(),
             "--config",
             settings,
         ],
