@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
+
+# The harness of the fault tests is imported as `fault`, by the processes that it starts as well.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # How long one example takes says nothing on a busy machine.
 settings.register_profile("feedline", deadline=None)
