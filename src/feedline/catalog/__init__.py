@@ -2,12 +2,17 @@
 
 from feedline.catalog.feeds import BatchRule, Catalog, ErrorLimit, Feed, Topic, Volume
 from feedline.catalog.loading import default_catalog_path, load_catalog
+from feedline.catalog.sla import EXCHANGE_TIMEZONE, ExchangeTime, Sla, Stage
 
 __all__ = [
+    "EXCHANGE_TIMEZONE",
     "BatchRule",
     "Catalog",
     "ErrorLimit",
+    "ExchangeTime",
     "Feed",
+    "Sla",
+    "Stage",
     "Topic",
     "Volume",
     "default_catalog_path",

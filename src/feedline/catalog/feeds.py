@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from feedline.catalog.sla import Sla
 from feedline.errors import ConfigurationError, UnknownFeedError
 
 Serialization = Literal["avro", "json"]
@@ -108,6 +109,7 @@ class Feed:
     control_totals: tuple[str, ...] = ()
     fund_field: str | None = None
     max_record_bytes: int = 256 * KIB
+    sla: Sla = Sla()
 
     def __post_init__(self) -> None:
         _require(bool(FEED_NAME.match(self.name)), f"feed name {self.name!r}: use lower-case letters, digits and _")

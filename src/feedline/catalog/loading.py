@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from feedline.catalog.feeds import BatchRule, Catalog, ErrorLimit, Feed, Topic, Volume
+from feedline.catalog.sla import sla_of
 from feedline.errors import ConfigurationError
 
 CATALOG_VARIABLE = "FEEDLINE_CATALOG"
@@ -59,5 +60,6 @@ def _feed(name: str, entry: Mapping[str, Any], topics: Mapping[str, Topic], fold
         batch=BatchRule(**settings.pop("batch", {})),
         errors=ErrorLimit(**settings.pop("errors", {})),
         control_totals=tuple(settings.pop("control_totals", ())),
+        sla=sla_of(settings.pop("sla", {})),
         **settings,
     )
