@@ -13,7 +13,6 @@ from datetime import date
 
 from snowflake.connector import SnowflakeConnection
 
-from feedline.batch.error_record import refused_batch
 from feedline.batch.identity import Cycle
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
@@ -160,7 +159,7 @@ def _load_once(
                 rest,
                 batches,
                 lambda schema_id: writer_schema(registry, schema_id),
-                on_bad_batch=lambda batch, error: reporter.report(refused_batch(batch.headers, batch.value, error)),
+                on_bad_batch=reporter.refuse,
                 policy=policy,
             )
         finally:

@@ -11,12 +11,24 @@ from feedline import cycle
 from feedline.catalog import Feed, load_catalog
 from feedline.cli.feed_options import business_date_option, chosen_feeds, feeds_option
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
-from feedline.consumer.error_counts import error_counts
+from feedline.consumer.error_counts import errors_by_delivery
 from feedline.settings import Settings, load_settings
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.status import MISSING, DeliveryStatus, delivery_status
 
-COLUMNS = ("feed", "status", "files", "source records", "messages", "loaded", "errors", "balanced", "raw MB", "seconds")
+COLUMNS = (
+    "feed",
+    "status",
+    "files",
+    "source records",
+    "messages",
+    "loaded",
+    "errors",
+    "redriven",
+    "balanced",
+    "raw MB",
+    "seconds",
+)
 
 
 @click.group()
@@ -48,17 +60,17 @@ def status(context: click.Context, business_date: datetime, feeds: str | None, o
 
 def statuses(settings: Settings, feeds: Sequence[Feed], business_date: date) -> list[DeliveryStatus]:
     """Of each feed what its tables, its topic and its error topic say about the date."""
-    errors: dict[str, int] = {}
+    errors: dict[str, dict[str, int]] = {}
     for error_topic in {feed.topic.error_topic for feed in feeds}:
-        errors |= error_counts(settings.kafka, error_topic)
+        errors |= errors_by_delivery(settings.kafka, error_topic)
     with open_warehouse(settings.warehouse) as connection:
-        found = delivery_status(connection, feeds, business_date, error_topic_records=errors)
+        found = delivery_status(connection, feeds, business_date, errors_on_topic=errors)
         missing = [feed for feed, row in zip(feeds, found, strict=True) if row.status == MISSING]
         # What was never validated is known from its manifest on the topic alone.
         announced = [cycle.delivered(settings, feed, business_date) for feed in missing]
         if any(announced):
             manifests = [manifest for manifest in announced if manifest is not None]
-            found = delivery_status(connection, feeds, business_date, announced=manifests, error_topic_records=errors)
+            found = delivery_status(connection, feeds, business_date, announced=manifests, errors_on_topic=errors)
     return found
 
 
@@ -82,6 +94,7 @@ def _cells(row: DeliveryStatus) -> tuple[object, ...]:
         row.messages,
         row.loaded,
         row.errors,
+        row.redriven,
         row.balanced,
         row.raw_bytes / 1e6,
         row.seconds,

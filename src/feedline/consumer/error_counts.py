@@ -2,69 +2,38 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-
 from feedline.batch.headers import header
-from feedline.consumer.messages import headers_of, place_of
-from feedline.errors import BrokerUnavailableError, ConfigurationError
-from feedline.kafka.admin import admin_client, partition_count, watermarks
-from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
-
-# `assign` needs the name of a group though it never joins one, and nothing is committed under it.
-GROUP = "feedline.error-counts"
-MESSAGES_A_CALL = 500
-TIMEOUT_SECONDS = 30.0
+from feedline.consumer.error_topic import TIMEOUT_SECONDS, error_id, error_messages
+from feedline.consumer.messages import headers_of
 
 
-def error_counts(kafka: Mapping[str, Any], error_topic: str, *, timeout_s: float = TIMEOUT_SECONDS) -> dict[str, int]:
-    """Records on the error topic now by delivery id, over distinct correlation ids.
+def errors_by_delivery(
+    kafka: Mapping[str, Any], error_topic: str, *, timeout_s: float = TIMEOUT_SECONDS
+) -> dict[str, dict[str, int]]:
+    """The errors that lie on the topic now: by delivery id, and in it by error id, the records of each.
 
     A refused micro-batch counts as many records as its header says, a refused line one; what names no delivery is left
     out. A topic that is not there has none. Raises BrokerUnavailableError when nothing comes for `timeout_s`.
     """
-    try:
-        partitions = partition_count(admin_client(kafka), error_topic)
-    except ConfigurationError:
-        return {}
-    marks = watermarks(kafka, error_topic, range(partitions))
-    left = {partition: high for partition, (low, high) in marks.items() if low < high}
     records: dict[str, dict[str, int]] = defaultdict(dict)
-    consumer = Consumer(consumer_config(kafka, group_id=GROUP) | {"enable.partition.eof": True})
-    try:
-        consumer.assign([TopicPartition(error_topic, partition, marks[partition][0]) for partition in left])
-        deadline = time.monotonic() + timeout_s
-        while left:
-            messages = consumer.consume(MESSAGES_A_CALL, timeout=0.1)
-            if messages:
-                deadline = time.monotonic() + timeout_s
-            elif time.monotonic() > deadline:
-                raise BrokerUnavailableError(f"no message for {timeout_s:g} s", topic=error_topic)
-            for message in messages:
-                partition, offset = place_of(message)
-                error = message.error()
-                if error is None:
-                    headers = headers_of(message)
-                    delivery, record = header(headers, "deliveryId"), header(headers, "correlationId")
-                    if delivery and record:
-                        records[delivery][record] = _records(header(headers, "recordCount"))
-                    offset += 1
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    raise translate(error, topic=error_topic, partition=partition)
-                # The readable end may be short of the high watermark by a transaction's marker.
-                if offset >= left.get(partition, 0) or error is not None:
-                    left.pop(partition, None)
-    except KafkaException as error:
-        raise translate(error.args[0], topic=error_topic) from error
-    finally:
-        consumer.close()
-    return {delivery: sum(by_id.values()) for delivery, by_id in records.items()}
+    for message in error_messages(kafka, error_topic, timeout_s=timeout_s):
+        headers = list(headers_of(message) or ())
+        delivery, error = header(headers, "deliveryId"), error_id(headers)
+        if delivery and error:
+            records[delivery][error] = record_count(header(headers, "recordCount"))
+    return dict(records)
 
 
-def _records(count: str | None) -> int:
-    return int(count) if count is not None and count.isdigit() else 1
+def error_counts(kafka: Mapping[str, Any], error_topic: str, *, timeout_s: float = TIMEOUT_SECONDS) -> dict[str, int]:
+    """Records by delivery id over distinct errors, those that were redriven since among them."""
+    found = errors_by_delivery(kafka, error_topic, timeout_s=timeout_s)
+    return {delivery: sum(by_id.values()) for delivery, by_id in found.items()}
+
+
+def record_count(text: str | None) -> int:
+    """What a `recordCount` header says; 1 without one that can be read."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else 1

@@ -8,9 +8,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from feedline.batch.error_record import MAX_REASON, ErrorRecord
+from feedline.batch.consumed import ConsumedBatch
+from feedline.batch.error_record import ErrorRecord, Origin, refused_batch, unreadable_message
 from feedline.catalog import Feed
-from feedline.consumer.messages import headers_of
+from feedline.consumer.messages import headers_of, place_of
 from feedline.errors import CorruptBatchError
 from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
@@ -28,11 +29,16 @@ class ErrorReporter:
         """Returns when the record is acknowledged; raises BrokerUnavailableError or TerminalError when it is not."""
         self._send(record.value, record.to_kafka())
 
+    def refuse(self, batch: ConsumedBatch, error: CorruptBatchError) -> None:
+        """`report` of a micro-batch that cannot be decoded, with where it lies."""
+        origin = Origin(batch.topic, batch.partition, batch.offset)
+        self.report(refused_batch(batch.headers, batch.value, error, origin))
+
     def forward(self, message: Message, error: CorruptBatchError) -> None:
         """Sends a message whose headers cannot be read, as it is, with the reason beside its own headers."""
         kept: list[tuple[str, Any]] = list(headers_of(message) or [])
-        added = [("reason", str(error)[:MAX_REASON].encode()), ("errorCode", type(error).__name__.encode())]
-        self._send(message.value() or b"", [*kept, *added])
+        origin = Origin(str(message.topic()), *place_of(message))
+        self._send(message.value() or b"", [*kept, *unreadable_message(origin, error)])
 
     def close(self) -> None:
         if self._producer is not None:

@@ -13,6 +13,7 @@ from feedline.warehouse.names import (
     DATA_SCHEMA,
     DATABASE,
     DELIVERY,
+    ERROR_RESOLUTION,
     LOAD_LEDGER,
     LOAD_STAGE,
     comment,
@@ -35,7 +36,7 @@ CONTROL_STATEMENTS = (
   BUSINESS_DATE DATE NOT NULL COMMENT 'Business date of the delivery.',
   CYCLE VARCHAR(8) NOT NULL COMMENT 'EOD or INTRADAY.',
   CORRELATION_ID VARCHAR(36) NOT NULL COMMENT 'The micro-batch: once LOADED, whatever the number of its messages.',
-  BATCH_INDEX NUMBER(10,0) NOT NULL COMMENT 'Its place in its source file.',
+  BATCH_INDEX NUMBER(10,0) NOT NULL COMMENT 'Its place in its source file; -2: a corrected record.',
   SOURCE_FILE VARCHAR NOT NULL COMMENT 'The file its records came from.',
   TOPIC VARCHAR NOT NULL COMMENT 'Where the message lies: topic.',
   PARTITION NUMBER(10,0) NOT NULL COMMENT 'Where the message lies: partition.',
@@ -72,6 +73,16 @@ CONTROL_STATEMENTS = (
   MANIFEST VARCHAR NOT NULL COMMENT 'The manifest as JSON.',
   REPORT VARCHAR NOT NULL COMMENT 'Every check of the validation as JSON.'
 ) COMMENT = 'One row a delivery: what was announced and whether it arrived whole.'""",
+    f"""CREATE TABLE IF NOT EXISTS {ERROR_RESOLUTION} (
+  CORRELATION_ID VARCHAR NOT NULL COMMENT 'The error: the id that its message on the error topic has.',
+  FEED VARCHAR NOT NULL COMMENT 'Its feed.',
+  DELIVERY_ID VARCHAR COMMENT 'Its delivery, unless its message does not say.',
+  RECORDS NUMBER(10,0) NOT NULL COMMENT 'Records in it.',
+  RESOLUTION VARCHAR(9) NOT NULL COMMENT 'DISMISSED: it stays out of the tables, and nobody needs to look at it again.',
+  REASON VARCHAR NOT NULL COMMENT 'Why.',
+  RESOLVED_BY VARCHAR NOT NULL COMMENT 'Who decided.',
+  RESOLVED_AT TIMESTAMP_TZ NOT NULL COMMENT 'When.'
+) COMMENT = 'One row a refused record or micro-batch that was dismissed; one that was redriven is in the ledger.'""",
 )
 
 

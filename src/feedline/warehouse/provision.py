@@ -22,7 +22,15 @@ from feedline.warehouse.ddl import (
     feed_statements,
 )
 from feedline.warehouse.layout import TableLayout, feed_layout, metadata_of
-from feedline.warehouse.names import CONTROL_SCHEMA, DATA_SCHEMA, DATABASE, fence_table
+from feedline.warehouse.names import (
+    CONSUMER_CHECKPOINT,
+    DATA_SCHEMA,
+    DATABASE,
+    DELIVERY,
+    ERROR_RESOLUTION,
+    LOAD_LEDGER,
+    fence_table,
+)
 
 Existing = Mapping[str, AbstractSet[str]]
 
@@ -61,7 +69,7 @@ def _existing(session: Session) -> dict[str, set[str]]:
 
 
 def _has_control_tables(existing: Existing) -> bool:
-    return {f"{CONTROL_SCHEMA}.{name}" for name in ("LOAD_LEDGER", "CONSUMER_CHECKPOINT", "DELIVERY")} <= set(existing)
+    return {LOAD_LEDGER, CONSUMER_CHECKPOINT, DELIVERY, ERROR_RESOLUTION} <= set(existing)
 
 
 def _missing(feed: Feed, existing: Existing) -> Iterator[str]:

@@ -16,7 +16,9 @@ from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
 from feedline.warehouse.connection import Session
 from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of
-from feedline.warehouse.names import LOAD_LEDGER, data_table, literal
+from feedline.warehouse.error_books import ledger_errors
+from feedline.warehouse.ledger import loaded_batches
+from feedline.warehouse.names import data_table, literal
 
 MISSING = "MISSING"
 UNCHECKED = "UNCHECKED"
@@ -27,8 +29,9 @@ class DeliveryStatus:
     """One delivery, or a feed that has none (status MISSING, all counts 0).
 
     status: COMPLETE and FAILED as it was last validated, UNCHECKED when it never was. errors: records that the
-    manifest and the ledger say were refused; error_topic_records: distinct ones that lie on the error topic. seconds:
-    from the last acknowledged message to the last decoded one.
+    manifest and the ledger say were refused and that are not in the table; error_topic_records: distinct ones of those
+    that lie on the error topic; redriven: those that were refused and are in the table since. seconds: from the last
+    acknowledged message to the last decoded one.
     """
 
     feed: str
@@ -40,6 +43,7 @@ class DeliveryStatus:
     loaded: int = 0
     errors: int = 0
     error_topic_records: int = 0
+    redriven: int = 0
     raw_bytes: int = 0
     seconds: float | None = None
 
@@ -67,12 +71,12 @@ def delivery_status(
     business_date: date,
     *,
     announced: Collection[DeliveryManifest] = (),
-    error_topic_records: Mapping[str, int] | None = None,
+    errors_on_topic: Mapping[str, Mapping[str, int]] | None = None,
 ) -> list[DeliveryStatus]:
     """The latest delivery of each feed for the date, in the order of `feeds`.
 
-    announced: manifests found on the topics, for deliveries that were not validated yet. error_topic_records: by
-    delivery id, as `consumer.error_counts` counts them. Raises WarehouseUnavailableError.
+    announced: manifests found on the topics, for deliveries that were not validated yet. errors_on_topic: as
+    `consumer.error_counts.errors_by_delivery` finds them. Raises WarehouseUnavailableError.
     """
     session = Session(connection)
     latest = {manifest.feed: _Announced.of_manifest(manifest) for manifest in announced}
@@ -80,9 +84,9 @@ def delivery_status(
         known = latest.get(row.feed)
         if known is None or known.delivery_id == row.delivery_id or known.produced_at < row.produced_at:
             latest[row.feed] = _Announced.of_row(row)
-    on_topic = error_topic_records or {}
+    on_topic = errors_on_topic or {}
     return [
-        _status(session, feed, latest[feed.name], on_topic.get(latest[feed.name].delivery_id, 0))
+        _status(session, feed, latest[feed.name], on_topic.get(latest[feed.name].delivery_id, {}))
         if feed.name in latest
         else DeliveryStatus(feed.name)
         for feed in feeds
@@ -127,18 +131,14 @@ class _Announced:
         )
 
 
-def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic: int) -> DeliveryStatus:
+def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic: Mapping[str, int]) -> DeliveryStatus:
     this = literal(announced.delivery_id)
     [(loaded, last_load)] = session.execute(
         f'SELECT COUNT(*), MAX("_LOADED_AT") FROM {data_table(feed.table)} WHERE "_DELIVERY_ID" = {this}',
         doing=f"cannot count the rows of {feed.table}",
     )
-    # A corrupt micro-batch that was sent twice is refused twice, and counted once.
-    [(refused,)] = session.execute(
-        f"SELECT SUM(CAST(RECORDS AS NUMBER(38,0))) FROM (SELECT DISTINCT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} "
-        f"WHERE FEED = {literal(feed.name)} AND DELIVERY_ID = {this} AND STATUS = 'ERROR')",
-        doing="cannot read the ledger",
-    )
+    errors = ledger_errors(session, feed.name, announced.delivery_id)
+    loaded_ids = loaded_batches(session, feed.name, {announced.delivery_id}) if on_error_topic else {}
     return DeliveryStatus(
         feed=feed.name,
         delivery_id=announced.delivery_id,
@@ -147,8 +147,9 @@ def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic:
         source_records=announced.source_records,
         messages=announced.batches,
         loaded=int(loaded),
-        errors=announced.error_records + int(refused or 0),
-        error_topic_records=on_error_topic,
+        errors=announced.error_records - errors.corrected_records + errors.refused_records,
+        error_topic_records=sum(records for error, records in on_error_topic.items() if error not in loaded_ids),
+        redriven=errors.corrected_records + errors.recovered_records,
         raw_bytes=announced.raw_bytes,
         seconds=max(0.0, (last_load - announced.produced_at).total_seconds()) if loaded else None,
     )

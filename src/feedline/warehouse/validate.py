@@ -18,6 +18,7 @@ from feedline.catalog import Feed
 from feedline.errors import ConfigurationError
 from feedline.warehouse.connection import Session
 from feedline.warehouse.deliveries import COMPLETE, FAILED, mark_delivery
+from feedline.warehouse.error_books import LedgerErrors, corrected_ids, ledger_errors
 from feedline.warehouse.layout import Column, FeedLayout, TableLayout, feed_layout
 from feedline.warehouse.names import LOAD_LEDGER, data_table, literal, quoted
 from feedline.warehouse.report import Check, ValidationReport
@@ -40,7 +41,7 @@ def validate_delivery(
     rows = _Rows(session, feed, manifest.delivery_id)
     counted = rows.summary()
     checks = (
-        *_count_checks(manifest, counted, rows.ledger()),
+        *_count_checks(manifest, counted, rows.ledger(), rows.errors),
         *_totals_checks("control totals", {"": manifest.control_totals}, {"": rows.totals("")[""][1]}),
         *_file_checks(manifest, rows),
         *_fund_checks(feed, manifest, rows),
@@ -69,6 +70,13 @@ class _Rows:
         self._feed = feed
         self._delivery = literal(delivery_id)
         self.layout = feed_layout(feed)
+        self.errors = ledger_errors(session, feed.name, delivery_id)
+        # The manifest was written before any record was corrected: it is held against the other rows.
+        self._announced = (
+            f'AND T."_CORRELATION_ID" NOT IN ({corrected_ids(feed.name, delivery_id)})'
+            if self.errors.corrected_batches
+            else ""
+        )
         self.keys = [self.layout.column_of(path) for path in feed.business_keys]
         self.summed = {path: self.layout.column_of(path) for path in feed.control_totals}
 
@@ -101,11 +109,11 @@ class _Rows:
         return {status: (int(batches), int(records)) for status, batches, records in rows}
 
     def totals(self, group: str, join: str = "") -> dict[str, tuple[int, dict[str, Decimal]]]:
-        """Records and control totals by the SQL expression `group`, or of all rows by ""."""
+        """Records and control totals by the SQL expression `group`, or by "" of all rows, corrected ones left out."""
         sums = [f"SUM(CAST(T.{quoted(c.name)} AS NUMBER(38,{_scale(c)})))" for c in self.summed.values()]
         by = f" GROUP BY {group}" if group else ""
         selected = ", ".join([group or "''", "COUNT(*)", *sums])
-        rows = self._rows(f"SELECT {selected} FROM {self._of(self.layout.table, join)}{by}")
+        rows = self._rows(f"SELECT {selected} FROM {self._of(self.layout.table, join)} {self._announced}{by}")
         return {
             str(name): (int(count), {p: Decimal(v or 0) for p, v in zip(self.summed, values, strict=True)})
             for name, count, *values in rows
@@ -146,17 +154,17 @@ def _scale(column: Column) -> int:
 
 
 def _count_checks(
-    manifest: DeliveryManifest, counted: Mapping[str, Any], ledger: Mapping[str, tuple[int, int]]
+    manifest: DeliveryManifest, counted: Mapping[str, Any], ledger: Mapping[str, tuple[int, int]], errors: LedgerErrors
 ) -> Iterator[Check]:
     batches, records = ledger.get("LOADED", (0, 0))
-    bad_batches, _ = ledger.get("ERROR", (0, 0))
-    yield Check("rows", "the table", manifest.records, counted["rows"])
-    yield Check("micro-batches", "the ledger", manifest.batches, batches)
-    yield Check("records", "the ledger", manifest.records, records)
-    yield Check("micro-batches that cannot be decoded", "", 0, bad_batches)
-    yield Check(
-        "loaded and error records", "the source", manifest.source_records, counted["rows"] + manifest.error_records
-    )
+    corrected = errors.corrected_records
+    open_errors = manifest.error_records - corrected
+    yield Check("rows", "the table", manifest.records + corrected, counted["rows"])
+    yield Check("micro-batches", "the ledger", manifest.batches + errors.corrected_batches, batches)
+    yield Check("records", "the ledger", manifest.records + corrected, records)
+    yield Check("micro-batches that cannot be decoded", "", 0, errors.refused_batches)
+    yield Check("corrected records beyond those refused", "", 0, max(0, -open_errors))
+    yield Check("loaded and error records", "the source", manifest.source_records, counted["rows"] + open_errors)
 
 
 def _file_checks(manifest: DeliveryManifest, rows: _Rows) -> Iterator[Check]:

@@ -1,0 +1,126 @@
+"""What the books say of a delivery's errors: refused and still out, or in the tables since, and what was dismissed.
+
+A redriven error has no record of its own: it is a micro-batch in the ledger under the error's id, written by the
+transaction that loaded it.
+"""
+
+# Names in these statements are checked by `quoted`, values written by `literal`.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from feedline.batch.error_record import REDRIVEN_INDEX
+from feedline.catalog import Feed
+from feedline.warehouse.connection import Session
+from feedline.warehouse.ledger import begin_in_turn
+from feedline.warehouse.names import ERROR_RESOLUTION, LOAD_LEDGER, literal
+
+DISMISSED = "DISMISSED"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerErrors:
+    """Micro-batches and records that the ledger has of one delivery.
+
+    refused: could not be decoded and are not loaded; recovered: could not be decoded and are loaded since; corrected:
+    records that the producer refused and that are loaded since, corrected.
+    """
+
+    refused_batches: int
+    refused_records: int
+    recovered_records: int
+    corrected_batches: int
+    corrected_records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """An error that is to stay out of the tables."""
+
+    error_id: str
+    reason: str
+    by: str
+    at: datetime
+
+
+def ledger_errors(session: Session, feed: str, delivery_id: str) -> LedgerErrors:
+    """A micro-batch that was sent twice is refused twice, and counted once; raises WarehouseUnavailableError."""
+    refused, recovered, corrected = "REFUSED = 1 AND LOADED = 0", "REFUSED = 1 AND LOADED = 1", "CORRECTED = 1"
+    values = [
+        f"COUNT_IF({refused})",
+        f"SUM(CASE WHEN {refused} THEN N ELSE 0 END)",
+        f"SUM(CASE WHEN {recovered} THEN N ELSE 0 END)",
+        f"COUNT_IF({corrected})",
+        f"SUM(CASE WHEN {corrected} THEN N ELSE 0 END)",
+    ]
+    [row] = session.execute(
+        f"SELECT {', '.join(values)} FROM (SELECT CORRELATION_ID, MAX(CAST(RECORDS AS NUMBER(38,0))) AS N, "
+        "MAX(CASE WHEN STATUS = 'ERROR' THEN 1 ELSE 0 END) AS REFUSED, "
+        "MAX(CASE WHEN STATUS = 'LOADED' THEN 1 ELSE 0 END) AS LOADED, "
+        f"MAX(CASE WHEN STATUS = 'LOADED' AND BATCH_INDEX = {REDRIVEN_INDEX} THEN 1 ELSE 0 END) AS CORRECTED "
+        f"FROM {LOAD_LEDGER} WHERE FEED = {literal(feed)} AND DELIVERY_ID = {literal(delivery_id)} "
+        "GROUP BY CORRELATION_ID) B",
+        doing="cannot read the ledger",
+    )
+    return LedgerErrors(*(int(value or 0) for value in row))
+
+
+def corrected_ids(feed: str, delivery_id: str) -> str:
+    """A subquery of the correlation ids of a delivery's corrected records: rows that its manifest does not announce."""
+    return (
+        f"SELECT CORRELATION_ID FROM {LOAD_LEDGER} WHERE FEED = {literal(feed)} "
+        f"AND DELIVERY_ID = {literal(delivery_id)} AND STATUS = 'LOADED' AND BATCH_INDEX = {REDRIVEN_INDEX}"
+    )
+
+
+def dismissals(session: Session, feed: str) -> dict[str, Dismissal]:
+    """What was dismissed of a feed, by error id."""
+    rows = session.execute(
+        f"SELECT CORRELATION_ID, REASON, RESOLVED_BY, RESOLVED_AT FROM {ERROR_RESOLUTION} "
+        f"WHERE FEED = {literal(feed)} AND RESOLUTION = {literal(DISMISSED)}",
+        doing="cannot read which errors were dismissed: provision the feeds first",
+    )
+    return {row[0]: Dismissal(*row) for row in rows}
+
+
+def dismiss(
+    session: Session, feed: Feed, errors: Iterable[tuple[str, str | None, int]], *, reason: str, by: str
+) -> int:
+    """Records that these errors (id, delivery id, records) stay out of the tables; how many were not dismissed before.
+
+    In the feed's turn, so that two who dismiss the same error make one row. Raises LostRaceError,
+    WarehouseUnavailableError.
+    """
+    wanted = {error[0]: error for error in errors}
+    begin_in_turn(session, feed)
+    try:
+        before = dismissals(session, feed.name)
+        new = [error for key, error in wanted.items() if key not in before]
+        _insert(session, feed, new, reason, by)
+        session.execute("COMMIT", doing="the dismissal was not confirmed, try again")
+    except BaseException:
+        session.rollback()
+        raise
+    return len(new)
+
+
+def _insert(
+    session: Session, feed: Feed, errors: Collection[tuple[str, str | None, int]], reason: str, by: str
+) -> None:
+    if not errors:
+        return
+    at = datetime.now(UTC)
+    rows = ", ".join(
+        f"({literal(key)}, {literal(feed.name)}, {literal(delivery)}, {records}, {literal(DISMISSED)}, "
+        f"{literal(reason)}, {literal(by)}, {literal(at)})"
+        for key, delivery, records in errors
+    )
+    session.execute(
+        f"INSERT INTO {ERROR_RESOLUTION} (CORRELATION_ID, FEED, DELIVERY_ID, RECORDS, RESOLUTION, REASON, "
+        f"RESOLVED_BY, RESOLVED_AT) VALUES {rows}",
+        doing="cannot dismiss the errors",
+    )
