@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 Place = tuple[int, int]
 
@@ -185,7 +186,7 @@ def _inconsistent(seen: Observation) -> Iterable[str]:
             yield f"checkpoint {max(offsets)} of partition {partition}, which ends at {seen.ends.get(partition, 0)}"
         yield from (
             f"the checkpoint of partition {partition} went from {before} to {after}"
-            for before, after in zip(offsets, offsets[1:], strict=False)
+            for before, after in pairwise(offsets)
             if after < before
         )
 

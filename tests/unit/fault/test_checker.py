@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from fault.checker import LedgerRow, Observation, TableRow, TopicBatch, check
 
 GOOD = Observation(
