@@ -54,6 +54,22 @@ def control_path(landing: Path, feed: str, business_date: date) -> Path:
     return delivery_folder(landing, feed, business_date) / f"{feed}_{business_date:%Y%m%d}.control.json"
 
 
+def intraday_folder(landing: Path, feed: str, business_date: date) -> Path:
+    """Where a feed's small deliveries of a day land, each a control file of its own beside its files."""
+    return delivery_folder(landing, feed, business_date) / "intraday"
+
+
+def intraday_control_path(landing: Path, feed: str, business_date: date, number: int) -> Path:
+    """Where the sender puts the control file of the day's `number`-th small delivery, counted from 1."""
+    name = f"{feed}_{business_date:%Y%m%d}_I{number:03d}.control.json"
+    return intraday_folder(landing, feed, business_date) / name
+
+
+def intraday_control_paths(landing: Path, feed: str, business_date: date) -> tuple[Path, ...]:
+    """The control files of the small deliveries that are there now, by name, whatever the sender calls them."""
+    return tuple(sorted(intraday_folder(landing, feed, business_date).glob("*.control.json")))
+
+
 def read_control_file(path: Path) -> ControlFile:
     """The control file at `path`; raises ControlMismatchError when there is none, it cannot be read or it
     contradicts itself."""

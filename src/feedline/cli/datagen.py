@@ -10,7 +10,7 @@ import click
 
 from feedline.catalog import load_catalog
 from feedline.cli.output import format_option, print_json, print_table, progress
-from feedline.datagen import DaySummary, generate_day
+from feedline.datagen import DaySummary, IntradayShare, generate_day
 
 
 @click.group()
@@ -24,6 +24,7 @@ def datagen() -> None:
 Examples:
   feedline datagen feeds --business-date 2026-11-20 --out landing
   feedline datagen feeds --business-date 2026-11-20 --funds 500 --gzip --out landing
+  feedline datagen feeds --business-date 2026-11-20 --intraday 0.25 --out landing
   feedline datagen feeds --business-date 2026-11-20 --feeds positions,tax_lots --out landing --format json""",
 )
 @click.option(
@@ -48,6 +49,28 @@ Examples:
     help="Files each feed is cut into, at most one a fund.  [default: by size]",
 )
 @click.option(
+    "--intraday",
+    "share",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Share of each feed's records that arrive before, in small deliveries of OUT/<date>/<feed>/intraday/.",
+)
+@click.option(
+    "--intraday-deliveries",
+    type=click.IntRange(1, 999),
+    default=4,
+    show_default=True,
+    help="Small deliveries of a feed, a file with its control file each.",
+)
+@click.option(
+    "--eod",
+    type=click.Choice(["rest", "full"]),
+    default="rest",
+    show_default=True,
+    help="Whether the end of day has what is left, or the whole day again.",
+)
+@click.option(
     "--catalog",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Another feed catalogue than the one that comes with Feedline.",
@@ -62,6 +85,9 @@ def feeds_command(
     feeds: str | None,
     gzip: bool,
     files_per_feed: int | None,
+    share: float,
+    intraday_deliveries: int,
+    eod: str,
     catalog: Path | None,
     output_format: str,
 ) -> None:
@@ -84,6 +110,7 @@ def feeds_command(
             feeds=chosen,
             gzip=gzip,
             files_per_feed=files_per_feed,
+            intraday=IntradayShare(share, intraday_deliveries, full_eod=eod == "full"),
             progress=lambda _feed, _done, _total: advance(1),
         )
     report(summary, seconds=time.monotonic() - started, output_format=output_format)
@@ -97,6 +124,8 @@ def report(summary: DaySummary, *, seconds: float, output_format: str) -> None:
                 "feed": feed.feed,
                 "files": len(feed.files),
                 "records": feed.records,
+                "intraday_deliveries": len(feed.intraday),
+                "intraday_records": feed.intraday_records,
                 "raw_bytes": feed.raw_bytes,
                 "bytes": feed.size,
                 "folder": feed.folder,
@@ -107,9 +136,17 @@ def report(summary: DaySummary, *, seconds: float, output_format: str) -> None:
         print_json({**day, "feeds": feeds})
         return
     print_table(
-        ["Feed", "Files", "Records", "Raw MB", "On disk MB", "Folder"],
+        ["Feed", "Files", "Records", "Intraday records", "Raw MB", "On disk MB", "Folder"],
         [
-            [feed.feed, len(feed.files), feed.records, feed.raw_bytes / 1e6, feed.size / 1e6, str(feed.folder)]
+            [
+                feed.feed,
+                len(feed.files),
+                feed.records,
+                feed.intraday_records,
+                feed.raw_bytes / 1e6,
+                feed.size / 1e6,
+                str(feed.folder),
+            ]
             for feed in summary.feeds
         ],
         title=f"{summary.business_date}, {summary.funds} funds, {seconds:.1f} s",

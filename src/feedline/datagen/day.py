@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from feedline.batch.control_file import delivery_folder
+from feedline.batch.control_file import control_path, delivery_folder
 from feedline.catalog import Catalog, Feed
 from feedline.datagen.account_records import account_dimension_records, account_records
 from feedline.datagen.feed_files import WrittenFile, file_name, publish, staging_folder, write_file
 from feedline.datagen.funds import Fund, make_fund
 from feedline.datagen.instrument_records import fund_instrument_records
+from feedline.datagen.intraday import IntradayFiles, IntradayShare
 from feedline.datagen.ledger_records import ledger_balance_records
 from feedline.datagen.market import Market, Section
 from feedline.datagen.net_asset_value_records import net_asset_value_records
@@ -50,15 +52,21 @@ _RECORDS: dict[str, tuple[RecordsOf, Dump]] = {
 
 @dataclass(frozen=True, slots=True)
 class FeedSummary:
-    """What was written of one feed."""
+    """What was written of one feed: `files` of the end of day, and the small deliveries of the day."""
 
     feed: str
     folder: Path
     files: tuple[WrittenFile, ...]
+    intraday: tuple[WrittenFile, ...] = ()
 
     @property
     def records(self) -> int:
         return sum(file.records for file in self.files)
+
+    @property
+    def intraday_records(self) -> int:
+        """Records that arrive in small deliveries before the end of the day."""
+        return sum(file.records for file in self.intraday)
 
     @property
     def raw_bytes(self) -> int:
@@ -97,6 +105,7 @@ def generate_day(
     feeds: Sequence[str] | None = None,
     gzip: bool = False,
     files_per_feed: int | None = None,
+    intraday: IntradayShare | None = None,
     progress: Progress | None = None,
 ) -> DaySummary:
     """Write the files of a business date under `out`, feed by feed, a fund at a time.
@@ -111,11 +120,12 @@ def generate_day(
     for feed in chosen:
         _maker(feed.name)
     market = Market(seed, business_date)
+    early = intraday or IntradayShare()
     written = []
     for feed in chosen:
         wanted = files_per_feed or -(-feed.volume.kilobytes * 1000 * funds // VOLUME_FUNDS // FILE_BYTES)
         shares = _shares(funds, min(max(wanted, 1), funds))
-        written.append(_generate_feed(feed, market, shares, out=out, gzipped=gzip, progress=progress))
+        written.append(_generate_feed(feed, market, shares, out=out, gzipped=gzip, intraday=early, progress=progress))
     return DaySummary(business_date, funds, tuple(written))
 
 
@@ -134,17 +144,29 @@ def _shares(funds: int, files: int) -> list[range]:
 
 
 def _generate_feed(
-    feed: Feed, market: Market, shares: Sequence[range], *, out: Path, gzipped: bool, progress: Progress | None
+    feed: Feed,
+    market: Market,
+    shares: Sequence[range],
+    *,
+    out: Path,
+    gzipped: bool,
+    intraday: IntradayShare,
+    progress: Progress | None,
 ) -> FeedSummary:
     staged = staging_folder(out, feed, market.date)
+    dump = _maker(feed.name)[1]
     total = shares[-1].stop
+    early = IntradayFiles(staged, feed, market.date, intraday, dump)
     files = []
     for number, share in enumerate(shares, 1):
         path = staged / file_name(feed.name, market.date, number, gzipped=gzipped)
-        records = _records(feed, market, share, total, progress)
-        files.append(write_file(path, feed, records, _maker(feed.name)[1]))
-    publish(out, feed, market.date, staged, files)
-    return FeedSummary(feed.name, delivery_folder(out, feed.name, market.date), tuple(files))
+        records = early.left(_records(feed, market, share, total, progress))
+        files.append(write_file(path, feed, records, dump))
+    small = early.publish(out)
+    control = control_path(out, feed.name, market.date)
+    publish(control, feed, market.date, staged, files, replaces=f"{feed.name}_{market.date:%Y%m%d}_*.jsonl*")
+    shutil.rmtree(staged)
+    return FeedSummary(feed.name, delivery_folder(out, feed.name, market.date), tuple(files), small)
 
 
 def _records(

@@ -7,14 +7,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
-from feedline.batch.control_file import control_path, delivery_folder
+from feedline.batch.control_file import delivery_folder
 from feedline.batch.control_totals import add_exact, add_totals
 from feedline.batch.identity import Cycle
 from feedline.catalog import Feed
@@ -68,47 +67,79 @@ def staging_folder(landing: Path, feed: Feed, business_date: date) -> Path:
     return folder
 
 
-def write_file(path: Path, feed: Feed, records: Iterable[dict[str, Any]], dump: Dump) -> WrittenFile:
-    """Write records as JSON Lines, gzipped when the name ends in .gz, and add up the feed's control totals."""
-    paths = [field.split(".") for field in feed.control_totals]
-    totals = [Decimal()] * len(paths)
-    count = raw_bytes = 0
-    with path.open("wb", buffering=1 << 20) as target:
-        digest = _Digest(target)
+class FeedFile:
+    """A feed file that is being written: JSON Lines, gzipped when the name ends in .gz."""
+
+    def __init__(self, path: Path, feed: Feed, dump: Dump) -> None:
+        self._name = path.name
+        self._dump = dump
+        self._fields = feed.control_totals
+        self._paths = [field.split(".") for field in feed.control_totals]
+        self._totals = [Decimal()] * len(self._paths)
+        self._target = path.open("wb", buffering=1 << 20)
+        self._digest = _Digest(self._target)
         # No name and no time in the gzip header: equal records give equal bytes.
-        packer = gzip.GzipFile("", "wb", _GZIP_LEVEL, digest, mtime=0) if path.suffix == ".gz" else None
-        with packer or nullcontext():
-            write = packer.write if packer is not None else digest.write
-            for record in records:
-                line = dump(record) + b"\n"
-                write(line)
-                raw_bytes += len(line)
-                count += 1
-                totals = [add_exact((total, _value(record, names))) for total, names in zip(totals, paths, strict=True)]
-    sums = dict(zip(feed.control_totals, totals, strict=True))
-    return WrittenFile(path.name, digest.size, raw_bytes, digest.hexdigest(), count, sums)
+        packed = path.suffix == ".gz"
+        self._packer = gzip.GzipFile("", "wb", _GZIP_LEVEL, self._digest, mtime=0) if packed else None
+        self._raw_bytes = 0
+        self.records = 0
+
+    def write(self, record: dict[str, Any]) -> None:
+        line = self._dump(record) + b"\n"
+        (self._packer or self._digest).write(line)
+        self._raw_bytes += len(line)
+        self.records += 1
+        pairs = zip(self._totals, self._paths, strict=True)
+        self._totals = [add_exact((total, _value(record, names))) for total, names in pairs]
+
+    def close(self) -> WrittenFile:
+        """Ends the file; what was written, with the feed's control totals added up."""
+        if self._packer is not None:
+            self._packer.close()
+        self._target.close()
+        sums = dict(zip(self._fields, self._totals, strict=True))
+        digest = self._digest
+        return WrittenFile(self._name, digest.size, self._raw_bytes, digest.hexdigest(), self.records, sums)
 
 
-def publish(landing: Path, feed: Feed, business_date: date, staged: Path, files: Sequence[WrittenFile]) -> None:
-    """Put staged files in place and their control file last, since it is what tells a reader to begin.
+def write_file(path: Path, feed: Feed, records: Iterable[dict[str, Any]], dump: Dump) -> WrittenFile:
+    """Writes all the records into one file."""
+    file = FeedFile(path, feed, dump)
+    for record in records:
+        file.write(record)
+    return file.close()
 
-    A delivery that is there already and the same is left untouched, so a reader of it is not disturbed; another one is
-    withdrawn first, its control file before its files, so that no reader finds half of each.
+
+def publish(
+    control: Path,
+    feed: Feed,
+    business_date: date,
+    staged: Path,
+    files: Sequence[WrittenFile],
+    *,
+    cycle: Cycle = Cycle.EOD,
+    replaces: str | None = None,
+) -> None:
+    """Moves staged files beside where their control file goes, and that last, since it tells a reader to begin.
+
+    replaces: pattern of the file names of an earlier delivery in that folder. One that is there already and the same
+    is left untouched, so a reader of it is not disturbed; another one is withdrawn first, its control file before its
+    files, so that no reader finds half of each.
     """
-    control = control_path(landing, feed.name, business_date)
-    document = _control_document(feed, business_date, files)
+    document = _control_document(feed, business_date, cycle, files)
     folder = control.parent
+    folder.mkdir(parents=True, exist_ok=True)
     unchanged = control.exists() and control.read_bytes() == document
-    if not unchanged or any(not _same(folder / file.name, file) for file in files):
-        control.unlink(missing_ok=True)
-        for old in folder.glob(f"{feed.name}_{business_date:%Y%m%d}_*.jsonl*"):
-            old.unlink()
-        for file in files:
-            (staged / file.name).rename(folder / file.name)
-        written = staged / control.name
-        written.write_bytes(document)
-        written.rename(control)
-    shutil.rmtree(staged)
+    if unchanged and all(_same(folder / file.name, file) for file in files):
+        return
+    control.unlink(missing_ok=True)
+    for old in folder.glob(replaces) if replaces else ():
+        old.unlink()
+    for file in files:
+        (staged / file.name).rename(folder / file.name)
+    written = staged / control.name
+    written.write_bytes(document)
+    written.rename(control)
 
 
 def _same(path: Path, file: WrittenFile) -> bool:
@@ -118,11 +149,11 @@ def _same(path: Path, file: WrittenFile) -> bool:
         return hashlib.file_digest(existing, "sha256").hexdigest() == file.sha256
 
 
-def _control_document(feed: Feed, business_date: date, files: Sequence[WrittenFile]) -> bytes:
+def _control_document(feed: Feed, business_date: date, cycle: Cycle, files: Sequence[WrittenFile]) -> bytes:
     document = {
         "feed": feed.name,
         "businessDate": business_date.isoformat(),
-        "cycle": Cycle.EOD.value,
+        "cycle": cycle.value,
         "files": [
             {
                 "name": file.name,

@@ -42,7 +42,11 @@ class DeliverySource:
 
 def find_source(landing: Path, feed: str, business_date: date, cycle: Cycle = Cycle.EOD) -> DeliverySource:
     """The delivery of a landing folder; raises ControlMismatchError when there is none or it is another's."""
-    path = control_path(landing, feed, business_date)
+    return source_at(control_path(landing, feed, business_date), feed, business_date, cycle)
+
+
+def source_at(path: Path, feed: str, business_date: date, cycle: Cycle) -> DeliverySource:
+    """The delivery of a control file; raises ControlMismatchError when it is not there, or another's."""
     control = read_control_file(path)
     said, asked = (control.feed, control.business_date, control.cycle), (feed, business_date, cycle)
     if said != asked:
