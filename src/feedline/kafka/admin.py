@@ -77,18 +77,19 @@ def watermarks(base: Mapping[str, Any], topic: str, partitions: Iterable[int]) -
 
     Raises BrokerUnavailableError, AuthenticationError, ConfigurationError when there is no such topic or partition.
     """
-    admin = admin_client(base)
     asked = [TopicPartition(topic, number) for number in partitions]
     if not asked:
         return {}
-    low = _offsets(admin, asked, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-    high = _offsets(admin, asked, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    low = _offsets(base, asked, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    high = _offsets(base, asked, OffsetSpec.latest())  # type: ignore[no-untyped-call]
     return {place.partition: (low[place.partition], high[place.partition]) for place in asked}
 
 
-def _offsets(admin: AdminClient, asked: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
     topic, deadline = asked[0].topic, time.monotonic() + REQUEST_SECONDS
     while True:
+        # Another client for every attempt: one that knows a leader goes on asking it after it has moved.
+        admin = admin_client(base)
         futures = admin.list_offsets(
             dict.fromkeys(asked, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_SECONDS
         )
