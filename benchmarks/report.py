@@ -18,6 +18,9 @@ FIGURES: Mapping[str, tuple[str, Figure]] = {
     "services' CPU s / 100k": ("{:,.2f}", lambda run: run.service_cpu_seconds * 100_000 / run.records),
     "peak MB": ("{:,.0f}", lambda run: run.peak_bytes / 1e6),
 }
+MESSAGE_FIGURES: Mapping[str, tuple[str, Figure]] = {
+    "messages/s": ("{:,.0f}", lambda run: run.extra["messages"] / run.seconds),
+}
 WIRE_FIGURES: Mapping[str, tuple[str, Figure]] = {
     "wire MB / 100k": ("{:,.0f}", lambda run: run.extra["wire_bytes"] / 1e6 * 100_000 / run.records),
     "partition skew": ("{:.1%}", lambda run: run.extra["skew"]),
@@ -32,8 +35,9 @@ def spread(values: Sequence[float], pattern: str) -> str:
 
 def table(title: str, runs: Mapping[str, Sequence[Run]], ours: str) -> str:
     """A Markdown table; ratios compare the runs of one round, so that a machine whose speed drifts does not show."""
-    figures = dict(FIGURES)
-    if any("wire_bytes" in run.extra for series in runs.values() for run in series):
+    every = [run for series in runs.values() for run in series]
+    figures = (MESSAGE_FIGURES if all("messages" in run.extra for run in every) else {}) | FIGURES
+    if any("wire_bytes" in run.extra for run in every):
         figures |= WIRE_FIGURES
     header = ["contender", *figures, "ours: times the records/s", "ours: times the records per CPU second"]
     lines = [f"### {title}", "", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]

@@ -11,11 +11,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import snowflake.connector
 
+from benchmarks import consumers
 from benchmarks.measure import Run, await_idle, python_contender, run_contender
 from benchmarks.report import raw, table
 from benchmarks.workload import bench_catalog, skew, topic_bytes
@@ -46,6 +48,7 @@ class Bench:
         self.day_landing = home / "day"
         self.funds = funds
         self._topics = 0
+        self._consumed = ""
         self._databases = 0
 
     def __enter__(self) -> Self:
@@ -127,6 +130,14 @@ class Bench:
             loaded.append(self._measured(python_contender(*command), ""))
         return {"files to Kafka": produced, "topic to tables": loaded}
 
+    def consumers(self, delay_ms: float) -> Series:
+        """(d) Messages of a topic through a consumer, each with `delay_ms` of waiting to do."""
+        if not self._consumed:
+            self._consumed = self._topic()
+            consumers.fill(self.settings.kafka, self._consumed, self.landing, DAY)
+        commands = consumers.commands(self.home / "settings.json", self._consumed, delay_ms)
+        return self._rounds({name: lambda _, __, command=command: command for name, command in commands.items()})
+
     def _common(self, landing: Path) -> list[str]:
         return ["--settings", str(self.home / "settings.json"), "--landing", str(landing), "--date", DAY.isoformat()]
 
@@ -192,7 +203,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="counted rounds of each comparison (default 5)")
     parser.add_argument("--funds", type=int, default=250, help="positions of so many funds, 200 each (default 250)")
     parser.add_argument("--baseline-records", type=int, default=10_000, help="records for the slow contenders")
-    parser.add_argument("--only", choices=("files_to_kafka", "topic_to_table", "whole_day"))
+    parser.add_argument("--only", choices=("files_to_kafka", "topic_to_table", "whole_day", "consumers"))
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the table and the figures go")
     args = parser.parse_args()
 
@@ -201,7 +212,7 @@ def main() -> None:
     figures = {}
     try:
         with Bench(home, runs=args.runs, funds=args.funds, baseline_records=args.baseline_records) as bench:
-            comparisons = {
+            comparisons: dict[str, tuple[str, Callable[[], Series], str]] = {
                 "files_to_kafka": (
                     "(a) Files to acknowledged Kafka, positions",
                     bench.files_to_kafka,
@@ -210,8 +221,11 @@ def main() -> None:
                 "topic_to_table": ("(b) Topic to table, positions", bench.topic_to_table, "feedline"),
                 "whole_day": ("(c) The whole day of 50 funds, ten feeds", bench.whole_day, "files to Kafka"),
             }
+            for delay in consumers.DELAYS_MS:
+                title = f"(d) Consuming, {delay:g} ms of work a message"
+                comparisons[f"consumers_{delay:g}"] = (title, partial(bench.consumers, delay), "feedline")
             for name, (title, measure, ours) in comparisons.items():
-                if args.only in (None, name):
+                if args.only is None or name.startswith(args.only):
                     series = measure()
                     parts.append(table(title, series, ours))
                     figures[name] = raw(series)
