@@ -19,6 +19,7 @@ from feedline.errors import AuthenticationError, FeedlineError, TerminalError, W
 # Seconds. Without them the connector retries a refused connection or a server error for as long as it lives.
 LOGIN_TIMEOUT = 30
 NETWORK_TIMEOUT = 300
+ROLLBACK_SECONDS = 20
 
 # Errors of a statement that mean "later": cancelled by a time limit (604), too many waiters for a lock (625), the
 # transaction aborted while it waited (630), the session gone (390111 to 390114).
@@ -96,10 +97,15 @@ class Session:
         except Error as error:
             raise translate(error, doing, **self._where) from error
 
-    def rollback(self) -> None:
-        """Ends the transaction if the session still can; a broken session's is ended by the server."""
+    def rollback(self) -> bool:
+        """Ends the transaction if the session still can; a broken session's is ended by the server.
+
+        Whether the server has confirmed it: if not, the session may still be in the transaction.
+        """
         try:
             with self._connection.cursor() as cursor:
-                cursor.execute("ROLLBACK", timeout=20)
+                cursor.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
         except Error as error:
             logger.warning("the transaction could not be rolled back, the server will: %s", _first_line(error))
+            return False
+        return True

@@ -274,8 +274,15 @@ class _Load:
         try:
             self.session.execute("COMMIT", doing="the commit was not confirmed")
         except FeedlineError as error:
-            # The answer is lost, not the outcome: only this transaction can have made just these moves.
-            self.session.rollback()
+            # The answer is lost, not the outcome: only this transaction can have made just these moves. A session that
+            # may still be in it would see them whether they are committed or not.
+            if not self.session.rollback():
+                raise WarehouseUnavailableError(
+                    f"{error.reason}; whether it was committed is not known: try again, what is loaded is not loaded "
+                    "twice",
+                    feed=self.feed.name,
+                    topic=self.todo.topic,
+                ) from error
             found = ledger.checkpoints(self.session, self.feed.name, self.todo.topic)
             if any(found.get(move.partition) != move.after for move in moves):
                 raise WarehouseUnavailableError(

@@ -1,0 +1,149 @@
+"""The line to the warehouse: HTTP passes through here, and a chosen statement's request or answer can be lost.
+
+The server's side of a lost connection stays open, as it does when a cable is cut: an account keeps the session, and
+whatever its transaction was doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from enum import StrEnum
+
+HOST = "127.0.0.1"
+PIECE = 1 << 16
+
+
+class Lose(StrEnum):
+    """When the line breaks, seen from a statement."""
+
+    BEFORE = "before the statement reaches the server"
+    DURING = "while the server works on it"
+    AFTER = "after the server has done it, before its answer arrives"
+
+
+class WarehouseLine:
+    """A thread a connection; `lost` counts what was lost, by statement and moment."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target = (HOST, target_port)
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.lost: Counter[tuple[str, Lose]] = Counter()
+        self._rules: dict[str, Lose] = {}
+        self._down = False
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, name="warehouse-line", daemon=True).start()
+
+    def lose(self, statement: str, when: Lose) -> None:
+        """From now on every statement that begins so, repeated attempts included, until `heal`."""
+        self._rules[statement] = when
+
+    def cut(self) -> None:
+        """Nothing passes any more, connections that are there included."""
+        self._down = True
+
+    def heal(self) -> None:
+        self._rules.clear()
+        self._down = False
+
+    def close(self) -> None:
+        self._listener.close()
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(client)
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            server = socket.create_connection(self._target)
+            self._open.append(server)
+            for request in _requests(client):
+                if self._down:
+                    return
+                rule = self._rule(request)
+                if rule is not None:
+                    self.lost[rule] += 1
+                if rule is not None and rule[1] is Lose.BEFORE:
+                    return
+                server.sendall(request)
+                if rule is not None and rule[1] is Lose.DURING:
+                    return
+                answer = _answer(server)
+                if self._down or (rule is not None and rule[1] is Lose.AFTER):
+                    return
+                client.sendall(answer)
+
+    def _rule(self, request: bytes) -> tuple[str, Lose] | None:
+        statement = _statement(request)
+        return next(((said, when) for said, when in self._rules.items() if statement.startswith(said)), None)
+
+
+def _requests(client: socket.socket) -> Iterator[bytes]:
+    while True:
+        message = _message(client)
+        if message is None:
+            return
+        yield message
+
+
+def _answer(server: socket.socket) -> bytes:
+    message = _message(server)
+    if message is None:
+        raise OSError("the server closed")
+    return message
+
+
+def _message(peer: socket.socket) -> bytes | None:
+    """One HTTP message with its body; None when the peer has closed."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = peer.recv(PIECE)
+        if not piece:
+            return None
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    headers = _headers(head)
+    if headers.get(b"transfer-encoding") == b"chunked":
+        while not body.endswith(b"0\r\n\r\n"):
+            body += _more(peer)
+    else:
+        size = int(headers.get(b"content-length", b"0"))
+        while len(body) < size:
+            body += _more(peer)
+    return head + b"\r\n\r\n" + body
+
+
+def _more(peer: socket.socket) -> bytes:
+    piece = peer.recv(PIECE)
+    if not piece:
+        raise OSError("cut in mid-message")
+    return piece
+
+
+def _headers(head: bytes) -> dict[bytes, bytes]:
+    lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    return {name.strip().lower(): value.strip() for name, _, value in lines}
+
+
+def _statement(request: bytes) -> str:
+    head, _, body = request.partition(b"\r\n\r\n")
+    if b"/queries/v1/query-request" not in head.split(b"\r\n", 1)[0]:
+        return ""
+    if _headers(head).get(b"content-encoding") == b"gzip":
+        body = gzip.decompress(body)
+    return str(json.loads(body).get("sqlText", ""))
