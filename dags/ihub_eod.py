@@ -21,11 +21,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TaskGroup, TriggerRule, task
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AsyncCallback,
+    CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    TaskGroup,
+    TriggerRule,
+    task,
+)
 
 from feedline_airflow import eod_steps as steps
 from feedline_airflow.retry_policy import RetryUnlessTerminal
 from feedline_airflow.run_options import EXCHANGE_TIMEZONE
+from feedline_airflow.sla_steps import cycle_overdue
 from feedline_airflow.wait_for_delivery import WaitForDelivery
 from feedline_airflow.wait_for_files import WaitForFiles
 
@@ -93,6 +105,13 @@ with DAG(
     catchup=False,
     # A run that waits for a late feed holds up neither the next day nor a past date that is run again meanwhile.
     max_active_runs=3,
+    # By 20:00, when the catalogue's last feed has to be validated; `ihub_sla` watches each feed by its own times.
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
+        interval=timedelta(hours=1, minutes=30),
+        callback=AsyncCallback(cycle_overdue),
+        name="end of day is done",
+    ),
     params=PARAMS,
     default_args=DEFAULT_ARGS,
     tags=["ihub", "eod", "feeds"],

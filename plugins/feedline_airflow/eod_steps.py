@@ -115,14 +115,25 @@ def load(feed: str, part: dict[str, Any]) -> None:
 
 
 def validate(feed: str, delivery: dict[str, str]) -> dict[str, Any]:
-    """Holds the tables against the manifest; the counts of a delivery that passed. Raises ValidationFailedError."""
+    """Holds the tables against the manifest; the counts of a delivery that passed. Raises ValidationFailedError.
+
+    A run of the schedule also holds the delivery against the feed's freshness limit; a run by hand or of a backfill is
+    about data that may be as old as it likes.
+    """
+    from feedline.monitoring.watch import record_arrival
     from feedline.warehouse.validate import validate_delivery
+    from feedline_airflow.sla_steps import SCHEDULED, watch_after_validation
     from feedline_airflow.warehouse_hook import WarehouseHook
 
-    known = _feed(feed)
-    manifest = announced(task_settings(), known, delivery)
+    known, settings = _feed(feed), task_settings()
+    manifest = announced(settings, known, delivery)
+    scheduled = get_current_context()["dag_run"].run_type == SCHEDULED
     with WarehouseHook().session() as connection:
-        report = validate_delivery(connection, known, manifest)
+        record_arrival(settings, connection, manifest)
+        report = validate_delivery(
+            connection, known, manifest, fresh_within=known.sla.fresh_within if scheduled else None
+        )
+    watch_after_validation()
     for failure in report.failures:
         logger.error("%s", failure)
     report.raise_for_failures()

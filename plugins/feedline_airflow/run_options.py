@@ -30,7 +30,12 @@ def run_options(context: Mapping[str, Any]) -> RunOptions:
     named = params.get("business_date")
     moment: datetime = run.logical_date or run.run_after
     return RunOptions(
-        business_date=date.fromisoformat(named) if named else moment.astimezone(ZoneInfo(EXCHANGE_TIMEZONE)).date(),
+        business_date=date.fromisoformat(named) if named else exchange_date(moment),
         feeds=tuple(params["feeds"]),
         dry_run=params["dry_run"],
     )
+
+
+def exchange_date(moment: datetime) -> date:
+    """The day it is where the exchange is."""
+    return moment.astimezone(ZoneInfo(EXCHANGE_TIMEZONE)).date()

@@ -109,7 +109,7 @@ class Feed:
     control_totals: tuple[str, ...] = ()
     fund_field: str | None = None
     max_record_bytes: int = 256 * KIB
-    sla: Sla = Sla()
+    sla: Sla = field(default_factory=Sla)
 
     def __post_init__(self) -> None:
         _require(bool(FEED_NAME.match(self.name)), f"feed name {self.name!r}: use lower-case letters, digits and _")

@@ -27,7 +27,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class ExchangeTime:
-    """A clock time in New York, `days` after the business date: written `18:00`, or `+1 02:00` for the morning after."""
+    """A clock time in New York, `days` after the business date: `18:00`, or `+1 02:00` for the morning after."""
 
     days: int
     clock: time

@@ -22,6 +22,7 @@ from feedline.warehouse.names import (
     fence_table,
     quoted,
 )
+from feedline.warehouse.sla_ddl import SLA_STATEMENTS
 
 # No primary keys: Snowflake does not enforce them, so they would promise what only the fence and the ledger keep.
 CONTROL_STATEMENTS = (
@@ -83,6 +84,7 @@ CONTROL_STATEMENTS = (
   RESOLVED_BY VARCHAR NOT NULL COMMENT 'Who decided.',
   RESOLVED_AT TIMESTAMP_TZ NOT NULL COMMENT 'When.'
 ) COMMENT = 'One row a refused record or micro-batch that was dismissed; one that was redriven is in the ledger.'""",
+    *SLA_STATEMENTS,
 )
 
 

@@ -15,6 +15,7 @@ from feedline.catalog import Feed
 from feedline.warehouse.connection import Session
 from feedline.warehouse.ledger import begin_in_turn
 from feedline.warehouse.names import DELIVERY, literal
+from feedline.warehouse.stages import record_complete
 
 COMPLETE = "COMPLETE"
 FAILED = "FAILED"
@@ -66,6 +67,7 @@ def mark_delivery(
     report: dict[str, Any],
 ) -> None:
     """Writes the delivery's one row, new or again. In the feed's turn, so that two validations do not make two rows."""
+    now = datetime.now(UTC)
     values: dict[str, str | int | date | datetime] = {
         "FEED": manifest.feed,
         "BUSINESS_DATE": manifest.business_date,
@@ -79,7 +81,7 @@ def mark_delivery(
         "RAW_BYTES": manifest.raw_bytes,
         "LOADED_RECORDS": loaded_records,
         "PRODUCED_AT": manifest.produced_at,
-        "VALIDATED_AT": datetime.now(UTC),
+        "VALIDATED_AT": now,
         "MANIFEST": json.dumps(to_document(manifest), default=str),
         "REPORT": json.dumps(report),
     }
@@ -96,6 +98,8 @@ def mark_delivery(
                 f"INSERT INTO {DELIVERY} (DELIVERY_ID, {', '.join(values)}) SELECT {this}, {written}",
                 doing="cannot mark the delivery",
             )
+        if status == COMPLETE:
+            record_complete(session, manifest, now)
         session.execute("COMMIT", doing="the delivery's status was not confirmed")
     except BaseException:
         session.rollback()

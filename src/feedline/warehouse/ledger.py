@@ -79,31 +79,35 @@ def loaded_batches(session: Session, feed: str, deliveries: Collection[str]) -> 
 
 
 def begin_in_turn(session: Session, feed: Feed, *, budget_s: float = FENCE_BUDGET_S) -> None:
-    """Begins a transaction that no other load of the feed is in until it ends.
+    """Begins a transaction that no other load of the feed is in until it ends; see `begin_behind`."""
+    begin_behind(session, fence_table(feed.table), "load", budget_s=budget_s, feed=feed.name)
 
-    From here on the transaction sees everything that earlier turns committed. Raises LostRaceError when another load
+
+def begin_behind(session: Session, fence: str, purpose: str, *, budget_s: float, feed: str | None = None) -> None:
+    """Begins a transaction that no other one of the same one-row fence table is in until it ends.
+
+    From here on the transaction sees everything that earlier turns committed. Raises LostRaceError when another one
     keeps its turn for longer than the budget.
     """
-    fence = fence_table(feed.table)
     deadline = time.monotonic() + budget_s
     while True:
         session.execute("BEGIN TRANSACTION", doing="cannot begin a transaction")
         try:
             if session.affected(
-                f"UPDATE {fence} SET TURN = TURN + 1", doing="the feed is being loaded", timeout_s=FENCE_ATTEMPT_S
+                f"UPDATE {fence} SET TURN = TURN + 1", doing="it is another one's turn", timeout_s=FENCE_ATTEMPT_S
             ):
                 return
         except WarehouseUnavailableError as error:
             session.rollback()
             if time.monotonic() > deadline:
                 raise LostRaceError(
-                    f"another load of the feed has kept its turn for {budget_s:.0f} s; nothing was changed, try again",
-                    feed=feed.name,
+                    f"another {purpose} has kept its turn for {budget_s:.0f} s; nothing was changed, try again",
+                    feed=feed,
                 ) from error
             time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
         else:
             session.rollback()
-            raise ConfigurationError(f"{fence} is empty: provision the feed's tables again", feed=feed.name)
+            raise ConfigurationError(f"{fence} is empty: provision the tables again", feed=feed)
 
 
 def move_checkpoints(session: Session, feed: str, topic: str, moves: Collection[Move], at: datetime) -> None:

@@ -28,7 +28,10 @@ from feedline.warehouse.names import (
     DATABASE,
     DELIVERY,
     ERROR_RESOLUTION,
+    FEED_STAGE,
     LOAD_LEDGER,
+    SLA_ALERT,
+    SLA_FENCE,
     fence_table,
 )
 
@@ -69,7 +72,9 @@ def _existing(session: Session) -> dict[str, set[str]]:
 
 
 def _has_control_tables(existing: Existing) -> bool:
-    return {LOAD_LEDGER, CONSUMER_CHECKPOINT, DELIVERY, ERROR_RESOLUTION} <= set(existing)
+    return {LOAD_LEDGER, CONSUMER_CHECKPOINT, DELIVERY, ERROR_RESOLUTION, FEED_STAGE, SLA_ALERT, SLA_FENCE} <= set(
+        existing
+    )
 
 
 def _missing(feed: Feed, existing: Existing) -> Iterator[str]:
