@@ -45,23 +45,21 @@ def produce(feed: str) -> dict[str, str]:
     In a dry run it reports and skips the steps that follow.
     """
     from feedline import cycle
-    from feedline.producer.source_files import find_source
     from feedline_airflow.dry_run import report_delivery
     from feedline_airflow.produce_progress import ProduceProgress
 
     options, settings, known = run_options(get_current_context()), task_settings(), _feed(feed)
-    source = find_source(settings.landing, feed, options.business_date)
+    source = cycle.find_delivery(settings, known, options.business_date)
     delivery_id = source.control.delivery.delivery_id
     manifest = cycle.delivered(settings, known, options.business_date, delivery_id=delivery_id)
     if options.dry_run:
         report_delivery(settings, known, source, manifest)
         raise AirflowSkipException("dry run: nothing was changed")
     if manifest is not None and cycle.is_kept(settings, known, manifest):
+        cycle.archive(settings, source)
         logger.info("Delivery %s is on the topic already, produced at %s", delivery_id, manifest.produced_at)
         return announce(manifest)
-    manifest = cycle.produce(
-        settings, known, options.business_date, progress=ProduceProgress(source.control.records, logger)
-    )
+    manifest = cycle.produce_source(settings, known, source, progress=ProduceProgress(source.control.records, logger))
     logger.info(
         "Produced delivery %s: %d of %d records in %d messages, %.1f MB; %d bad records are on %s",
         manifest.delivery_id,

@@ -13,6 +13,8 @@ from datetime import date
 
 from snowflake.connector import SnowflakeConnection
 
+from feedline.archive import archived, archived_deliveries, keep
+from feedline.batch.control_file import control_path
 from feedline.batch.identity import Cycle
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
@@ -20,12 +22,12 @@ from feedline.consumer.group_offsets import follow_checkpoints
 from feedline.consumer.manifests import find_manifest
 from feedline.consumer.range_reader import read_range
 from feedline.consumer.ranges import LoadRange, plan_ranges
-from feedline.errors import ConfigurationError, LostRaceError
+from feedline.errors import ConfigurationError, LostRaceError, TerminalError
 from feedline.kafka.admin import watermarks
 from feedline.kafka.registry import registry_client, writer_schema
 from feedline.producer.delivery import BulkPolicy, Progress, produce_delivery
 from feedline.producer.error_report import error_reporter
-from feedline.producer.source_files import find_source
+from feedline.producer.source_files import DeliverySource, find_source
 from feedline.settings import Settings
 from feedline.warehouse.ledger import read_checkpoints
 from feedline.warehouse.load import LoadPolicy, LoadResult, load_batches, remaining
@@ -47,9 +49,51 @@ def produce(
     policy: BulkPolicy | None = None,
     progress: Progress | None = None,
 ) -> DeliveryManifest:
-    """Produces the delivery that lies in the landing folder; see `produce_delivery` for what it raises."""
-    source = find_source(settings.landing, feed.name, business_date, cycle)
-    return produce_delivery(
+    """Produces the delivery of the date, from the landing folder or, when that no longer has it, from the archive.
+
+    See `produce_delivery` for what it raises.
+    """
+    source = find_delivery(settings, feed, business_date, cycle)
+    return produce_source(settings, feed, source, policy=policy, progress=progress)
+
+
+def find_delivery(
+    settings: Settings,
+    feed: Feed,
+    business_date: date,
+    cycle: Cycle = Cycle.EOD,
+) -> DeliverySource:
+    """The files to produce: those in the landing folder, or when no control file is there, the archived ones.
+
+    Raises ControlMismatchError when neither has them.
+    """
+    if control_path(settings.landing, feed.name, business_date).exists():
+        return find_source(settings.landing, feed.name, business_date, cycle)
+    if not archived_deliveries(settings.archive_folder, feed.name, business_date):
+        # The reader of the error wants to know where the sender should have put them.
+        return find_source(settings.landing, feed.name, business_date, cycle)
+    source = archived(settings.archive_folder, feed.name, business_date, cycle)
+    logger.warning(
+        "%s of %s is not in %s: taking delivery %s from the archive %s",
+        feed.name,
+        business_date,
+        settings.landing,
+        source.control.delivery.delivery_id,
+        settings.archive_folder,
+    )
+    return source
+
+
+def produce_source(
+    settings: Settings,
+    feed: Feed,
+    source: DeliverySource,
+    *,
+    policy: BulkPolicy | None = None,
+    progress: Progress | None = None,
+) -> DeliveryManifest:
+    """Produces a delivery's files, then archives them; see `produce_delivery` for what it raises."""
+    manifest = produce_delivery(
         feed,
         source,
         kafka=settings.kafka,
@@ -57,6 +101,23 @@ def produce(
         policy=policy or BulkPolicy(),
         progress=progress,
     )
+    archive(settings, source)
+    return manifest
+
+
+def archive(settings: Settings, source: DeliverySource) -> bool:
+    """Keeps a produced delivery's files; whether they are in the archive now.
+
+    That they are not does not undo what was produced, nor hold up its load: it is logged as an error, and every later
+    attempt to produce the delivery tries again.
+    """
+    try:
+        if keep(settings.archive_folder, source):
+            logger.info("archived %s in %s", source.control.delivery.delivery_id, settings.archive_folder)
+    except TerminalError as error:
+        logger.error("the delivery is on its topic, but its date cannot be produced again from the archive: %s", error)
+        return False
+    return True
 
 
 def delivered(

@@ -19,8 +19,9 @@ LOCAL_SETTINGS = Path(".local/settings.json")
 class Settings:
     """kafka: librdkafka client properties; registry: `SchemaRegistryClient` properties; warehouse: keyword
     arguments of `snowflake.connector.connect`; landing: the folder that feed files arrive in; replication_factor: what
-    the cluster can hold when that is less than the catalogue asks, as on the local one-broker stack. The three
-    mappings may hold secrets and stay out of the repr."""
+    the cluster can hold when that is less than the catalogue asks, as on the local one-broker stack; archive: where
+    the files of produced deliveries are kept, beside the landing folder when it is not named. The three mappings may
+    hold secrets and stay out of the repr."""
 
     kafka: Mapping[str, Any] = field(repr=False)
     registry: Mapping[str, Any] = field(repr=False)
@@ -28,6 +29,11 @@ class Settings:
     landing: Path
     catalog: Path | None = None
     replication_factor: int | None = None
+    archive: Path | None = None
+
+    @property
+    def archive_folder(self) -> Path:
+        return self.archive or self.landing.with_name(f"{self.landing.name}-archive")
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -53,6 +59,7 @@ def load_settings(path: Path | None = None) -> Settings:
             landing=Path(document["landing"]),
             catalog=Path(document["catalog"]) if document.get("catalog") else None,
             replication_factor=document.get("replication_factor"),
+            archive=Path(document["archive"]) if document.get("archive") else None,
         )
     except (KeyError, TypeError) as error:
         raise ConfigurationError(f"the settings have a wrong or missing entry: {error}", file=str(file)) from error

@@ -20,7 +20,6 @@ from feedline.cli.output import FAILED, OK, exit_code, format_option, print_json
 from feedline.errors import RetriableError, TerminalError
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.kafka.errors import translate
-from feedline.producer.source_files import find_source
 from feedline.settings import Settings, load_settings
 
 METADATA_SECONDS = 30.0
@@ -117,12 +116,14 @@ def _ensure_topics(settings: Settings, feeds: Sequence[Feed]) -> None:
 def _produce(settings: Settings, feed: Feed, business_date: date, cycle_of: Cycle, *, again: bool) -> Produced:
     started = time.monotonic()
     try:
-        control = find_source(settings.landing, feed.name, business_date, cycle_of).control
+        source = cycle.find_delivery(settings, feed, business_date, cycle_of)
+        control = source.control
         delivery_id = control.delivery.delivery_id
         manifest = None
         if not again:
             manifest = cycle.delivered(settings, feed, business_date, cycle_of, delivery_id=delivery_id)
         if manifest is not None and cycle.is_kept(settings, feed, manifest):
+            cycle.archive(settings, source)
             return _outcome(manifest, ALREADY_THERE, started)
         with progress(feed.name, control.records, unit="records") as advance:
             done = 0
@@ -132,7 +133,7 @@ def _produce(settings: Settings, feed: Feed, business_date: date, cycle_of: Cycl
                 advance(records - done)
                 done = records
 
-            manifest = cycle.produce(settings, feed, business_date, cycle_of, progress=follow)
+            manifest = cycle.produce_source(settings, feed, source, progress=follow)
         return _outcome(manifest, PRODUCED, started)
     except RetriableError:
         # A service that is away is away for the next feed as well.
