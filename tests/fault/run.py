@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import time
 from collections import defaultdict
@@ -51,8 +52,10 @@ class Actor:
 class Run:
     """A context manager: whatever happens, its processes are gone afterwards."""
 
-    def __init__(self, world: World, *, partitions: int = 12, seed: int = 0) -> None:
+    def __init__(self, world: World, *, partitions: int = 12, seed: int = 0, name: str = "") -> None:
         self.world = world
+        self.name = name or os.environ.get("PYTEST_CURRENT_TEST", "run").split("::")[-1].removesuffix(" (call)")
+        self.random = random.Random(seed)
         self.workload: Workload
         self.workload, self.folder = world.workload(partitions=partitions)
         self.settings = replace(world.settings, landing=self.workload.landing)
@@ -61,6 +64,7 @@ class Run:
         self.verdict: Verdict | None = None
         self._connection: SnowflakeConnection | None = None
         self._sampled = 0.0
+        world.runs.append((self.name, self.folder))
         event(self.folder, "run", seed=seed, feed=self.workload.feed.name)
 
     def __enter__(self) -> Self:

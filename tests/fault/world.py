@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.kafka.registry import register_schema, registry_client
 from feedline.local.cluster import Cluster, NodePorts, behind, plan_cluster
 from feedline.local.ports import choose_ports
-from feedline.local.process import Process, marked_processes, stop_processes
+from feedline.local.process import Process, is_ours, marked_processes, stop_processes
 from feedline.local.registry import RegistryConfig, await_registry, start_registry
 from feedline.local.warehouse import WarehouseConfig, await_warehouse, connection_arguments, start_warehouse
 from feedline.settings import Settings
@@ -46,6 +46,7 @@ class World:
     registry: Process
     settings: Settings
     processes: ForkServerContext
+    runs: list[tuple[str, Path]] = field(default_factory=list)
 
     def workload(self, *, partitions: int = 12) -> tuple[Workload, Path]:
         """A new feed with its topic, schema and tables, and a folder for its run."""
@@ -62,6 +63,16 @@ class World:
         finally:
             connection.close()
         return Workload(feed, folder / "landing"), folder
+
+    def mend(self) -> None:
+        """Takes every fault back: the network whole, every broker and the registry up."""
+        self.network.heal()
+        for node in self.cluster.nodes:
+            if self.cluster.pid(node) is not None:
+                self.cluster.resume(node)
+        self.cluster.start()
+        if not is_ours(self.registry.pid, self.home):
+            self.start_registry()
 
     def stop_registry(self) -> int:
         """SIGKILL; returns the process id that is no more."""
