@@ -194,7 +194,8 @@ def _recoveries(
         else:
             reached = times[alert.feed].reached(Stage(alert.stage)) if alert.feed in times else None
         if reached is not None:
-            yield alert.recovery(reached, link(alert.business_date))
+            # A load's time is that of its last decoded message: it may be before the look that did not see it yet.
+            yield alert.recovery(max(reached, one.missing_at), link(alert.business_date))
 
 
 def _loaded_at(settings: Settings, session: Session, feed: Feed, business_date: date) -> datetime | None:

@@ -36,7 +36,8 @@ class Desk:
         self.settings, self.connection, self.day = settings, connection, business_date
         self.now = datetime.now(UTC).replace(second=0, microsecond=0)
         arrived, later = self.now - LATE, self.now + timedelta(hours=1)
-        promised = Sla(exchange_time(arrived, self.day), exchange_time(later, self.day), exchange_time(later, self.day))
+        last = later + timedelta(hours=2)
+        promised = Sla(*(exchange_time(due, self.day) for due in (arrived, later, last)))
         self.feed = replace(catalog.feed("accounts"), sla=promised)
         provision_tables(connection, replace(catalog, feeds={"accounts": self.feed}))
         ensure_topics(admin_client(settings.kafka), [self.feed.topic], settings.replication_factor)
@@ -45,9 +46,7 @@ class Desk:
 
     def look(self, after=timedelta(), connection=None, **changed):
         asked = {"channels": self.channels, "is_business_date": lambda day: day == self.day, **changed}
-        return watch(
-            self.settings, connection or self.connection, [self.feed], now=self.now + after, link=str, **asked
-        )
+        return watch(self.settings, connection or self.connection, [self.feed], now=self.now + after, link=str, **asked)
 
     def land(self):
         generate_day(
@@ -69,11 +68,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(warehouse_settings, connection, catalog, request):
-    # A database is a module's: each of its tests has a business date to itself.
-    number = request.session.items.index(request.node)
-    today = datetime.now(NEW_YORK).date()
-    return Desk(warehouse_settings, connection, catalog, today - timedelta(days=1 + number % 6))
+def desk(warehouse_settings, catalog, tmp_path):
+    """In a database of its own: a look takes up whatever alert is open."""
+    warehouse = dict(warehouse_settings.warehouse)
+    warehouse["session_parameters"] = {**warehouse["session_parameters"], "FAKESNOW_DB_PATH": str(tmp_path / "db")}
+    settings = replace(warehouse_settings, warehouse=warehouse, landing=tmp_path / "landing")
+    with open_warehouse(warehouse) as connection:
+        yield Desk(settings, connection, catalog, datetime.now(NEW_YORK).date() - timedelta(days=1))
 
 
 def test_a_feed_that_does_not_come_is_told_once_and_so_is_its_recovery(desk):
