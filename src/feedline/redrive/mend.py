@@ -14,7 +14,7 @@ from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.error_record import REDRIVEN_INDEX
 from feedline.batch.headers import BatchHeaders
 from feedline.catalog import Feed
-from feedline.errors import CorruptBatchError, RecordTooLargeError, SchemaMismatchError
+from feedline.errors import ConfigurationError, CorruptBatchError, RecordTooLargeError, SchemaMismatchError
 from feedline.producer.delivery import MESSAGE_OVERHEAD
 from feedline.producer.row_encoder import RowEncoder
 from feedline.redrive.stored_error import StoredError
@@ -96,7 +96,10 @@ class Mender:
 
     def _as_it_is(self, error: StoredError, batch: BatchHeaders) -> Mended:
         at = error.origin or error.at
-        _, bad = self._decoder.decode([ConsumedBatch(at.topic, at.partition, at.offset, batch, error.value)])
+        try:
+            _, bad = self._decoder.decode([ConsumedBatch(at.topic, at.partition, at.offset, batch, error.value)])
+        except ConfigurationError as unknown:
+            raise CorruptBatchError(unknown.reason) from unknown
         if bad:
             raise CorruptBatchError(bad[0].error.reason, field=bad[0].error.where.field)
         return Mended(batch, error.value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from feedline.batch.manifest import DeliveryManifest, to_document
+from feedline.batch.manifest import DeliveryManifest, from_document, to_document
 from feedline.catalog import Feed
 from feedline.warehouse.connection import Session
 from feedline.warehouse.ledger import begin_in_turn
@@ -55,6 +55,22 @@ def deliveries_of(session: Session, business_date: date) -> list[DeliveryRow]:
         doing="cannot read the deliveries",
     )
     return [DeliveryRow(*row) for row in rows]
+
+
+def announced_manifest(session: Session, delivery_id: str) -> DeliveryManifest | None:
+    """The manifest that a delivery was last validated against, or None when it never was."""
+    rows = session.execute(
+        f"SELECT MANIFEST FROM {DELIVERY} WHERE DELIVERY_ID = {literal(delivery_id)}",
+        doing="cannot read the delivery's manifest",
+    )
+    if not rows:
+        return None
+    document = json.loads(rows[0][0])
+    dated = {
+        "businessDate": date.fromisoformat(document["businessDate"]),
+        "producedAt": datetime.fromisoformat(document["producedAt"]),
+    }
+    return from_document(document | dated)
 
 
 def mark_delivery(
