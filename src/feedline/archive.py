@@ -1,7 +1,7 @@
 """The file archive: every delivery that was produced, so that its business date can be produced again.
 
 `<archive>/<YYYY-MM-DD>/<feed>/<delivery id>/` holds a delivery's files and, written last, its control file under the
-names that the files landed with. The delivery's id is made from the files' SHA-256, so a folder never changes its content,
+names that they landed with. The delivery's id is made from the files' SHA-256, so a folder never changes its content,
 and keeping the same delivery again finds it there. Files are copied, not linked: a sender that writes a corrected file
 over the landed one would change what a hard link shows.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Mapping
 from datetime import date
 
 from snowflake.connector import SnowflakeConnection
@@ -108,14 +109,16 @@ def produce_source(
 def archive(settings: Settings, source: DeliverySource) -> bool:
     """Keeps a produced delivery's files; whether they are in the archive now.
 
-    That they are not does not undo what was produced, nor hold up its load: it is logged as an error, and every later
+    That they are not does not undo what was produced, nor hold up its load: it is logged as a warning, and every later
     attempt to produce the delivery tries again.
     """
     try:
         if keep(settings.archive_folder, source):
             logger.info("archived %s in %s", source.control.delivery.delivery_id, settings.archive_folder)
     except TerminalError as error:
-        logger.error("the delivery is on its topic, but its date cannot be produced again from the archive: %s", error)
+        logger.warning(
+            "the delivery is on its topic, but its date cannot be produced again from the archive: %s", error
+        )
         return False
     return True
 
@@ -163,6 +166,13 @@ def plan(
     topic = feed.topic.name
     checkpoints = read_checkpoints(connection, feed.name, topic)
     marks = watermarks(settings.kafka, topic, [held.partition for held in manifest.partitions])
+    check_same_topic(feed, checkpoints, marks)
+    lows = {partition: low for partition, (low, _) in marks.items()}
+    return plan_ranges(manifest, checkpoints, lows, max_ranges, topic=topic)
+
+
+def check_same_topic(feed: Feed, checkpoints: Mapping[int, int], marks: Mapping[int, tuple[int, int]]) -> None:
+    """Raises ConfigurationError when checkpoints are beyond the topic's end, as after it was deleted and made anew."""
     for partition, (_, high) in marks.items():
         if checkpoints.get(partition, 0) > high:
             # Without this every delivery on the new topic would look loaded until its offsets pass the old ones.
@@ -170,12 +180,10 @@ def plan(
                 f"the warehouse has loaded the partition up to offset {checkpoints[partition]}, and it ends at {high}: "
                 "the topic was made anew; delete its rows of CONTROL.CONSUMER_CHECKPOINT, then plan again",
                 feed=feed.name,
-                topic=topic,
+                topic=feed.topic.name,
                 partition=partition,
                 offset=checkpoints[partition],
             )
-    lows = {partition: low for partition, (low, _) in marks.items()}
-    return plan_ranges(manifest, checkpoints, lows, max_ranges, topic=topic)
 
 
 def load(

@@ -43,13 +43,16 @@ class _Sought:
     cycle: Cycle
     delivery_id: str | None
 
+    def among(self, messages: Iterable[Message]) -> list[DeliveryManifest]:
+        """The manifests among these that are sought; raises CorruptBatchError when one cannot be read."""
+        return [
+            decode_manifest(message.value() or b"")
+            for message in messages
+            if message.error() is None and self._matches(message)
+        ]
+
     def last_of(self, messages: Iterable[Message]) -> DeliveryManifest | None:
-        """The last manifest among these that is the one sought; raises CorruptBatchError when it cannot be read."""
-        found = None
-        for message in messages:
-            if message.error() is None and self._matches(message):
-                found = decode_manifest(message.value() or b"")
-        return found
+        return next(reversed(self.among(messages)), None)
 
     def _matches(self, message: Message) -> bool:
         headers = headers_of(message)
@@ -82,6 +85,45 @@ def find_manifest(
     found = None
     for messages in _until_end(kafka, topic, group_of(feed), since, timeout_s):
         found = sought.last_of(messages) or found
+    return found
+
+
+def read_manifests(
+    kafka: Mapping[str, Any], topic: str, feed: str, *, timeout_s: float = TIMEOUT_SECONDS
+) -> list[DeliveryManifest]:
+    """Every manifest of the feed that is on the topic now, in order; a delivery that was produced twice has two.
+
+    Raises BrokerUnavailableError, CorruptBatchError for a manifest that cannot be read.
+    """
+    return [
+        decode_manifest(message.value() or b"")
+        for messages in _until_end(kafka, topic, MANIFEST_GROUP, None, timeout_s)
+        for message in messages
+        if message.error() is None
+        and header(headers_of(message), "contentType") == MANIFEST
+        and header(headers_of(message), "feed") == feed
+    ]
+
+
+def find_manifests(
+    kafka: Mapping[str, Any],
+    topic: str,
+    *,
+    feed: str,
+    business_date: date,
+    cycle: Cycle,
+    since: datetime | None = None,
+    timeout_s: float = TIMEOUT_SECONDS,
+) -> dict[str, DeliveryManifest]:
+    """The last manifest of every delivery of a feed, date and cycle that is on the topic now, by delivery id.
+
+    since, and what it raises: see `find_manifest`.
+    """
+    sought = _Sought(topic, feed, business_date, cycle, None)
+    found = {}
+    for messages in _until_end(kafka, topic, group_of(feed), since, timeout_s):
+        for manifest in sought.among(messages):
+            found[manifest.delivery_id] = manifest
     return found
 
 

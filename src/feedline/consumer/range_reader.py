@@ -43,10 +43,12 @@ def read_range(
     *,
     budget_s: float = BUDGET_SECONDS,
     on_corrupt: OnCorrupt | None = None,
+    group_id: str | None = None,
 ) -> Generator[ConsumedBatch]:
     """The feed's micro-batches in the range; other feeds' messages and manifests are passed over by their headers.
 
     kafka: librdkafka client properties. budget_s: seconds without any progress after which the broker counts as away.
+    group_id: the name the reader goes by on the broker, the feed's group without one; it is never joined either way.
     A message of the feed whose headers cannot be read goes to `on_corrupt`, or raises CorruptBatchError without one.
 
     Raises OffsetsExpiredError when the range is no longer on the topic, BrokerUnavailableError when nothing came for
@@ -55,7 +57,7 @@ def read_range(
     remaining = {span.partition: span for span in load_range.spans}
     if not remaining:
         return
-    with _assigned(kafka, load_range) as consumer:
+    with _assigned(kafka, load_range, group_id or group_of(load_range.feed)) as consumer:
         deadline = time.monotonic() + budget_s
         while remaining:
             messages = consumer.consume(MESSAGES_A_CALL, timeout=CALL_SECONDS)
@@ -82,10 +84,10 @@ def read_range(
 
 
 @contextmanager
-def _assigned(kafka: Mapping[str, Any], load_range: LoadRange) -> Iterator[Consumer]:
+def _assigned(kafka: Mapping[str, Any], load_range: LoadRange, group_id: str) -> Iterator[Consumer]:
     # An end that no message lies at, as a transaction's marker, is known by the end-of-partition event.
     overrides = {"enable.partition.eof": True, "auto.offset.reset": "error"}
-    consumer = Consumer(consumer_config(kafka, group_id=group_of(load_range.feed)) | overrides)
+    consumer = Consumer(consumer_config(kafka, group_id=group_id) | overrides)
     try:
         consumer.assign([TopicPartition(load_range.topic, s.partition, s.start) for s in load_range.spans])
         yield consumer

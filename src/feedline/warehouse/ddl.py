@@ -105,9 +105,9 @@ def create_fence(feed: Feed) -> str:
     return f"CREATE TABLE IF NOT EXISTS {fence_table(feed.table)} (TURN NUMBER(19,0) NOT NULL) COMMENT = {purpose}"
 
 
-def create_table(table: TableLayout) -> str:
+def create_table(table: TableLayout, schema: str = DATA_SCHEMA) -> str:
     columns = ",\n".join(f"  {column_definition(column)}" for column in (*table.columns, *metadata_of(table)))
-    return f"CREATE TABLE IF NOT EXISTS {data_table(table.name)} (\n{columns}\n) COMMENT = {comment(table.doc)}"
+    return f"CREATE TABLE IF NOT EXISTS {data_table(table.name, schema)} (\n{columns}\n) COMMENT = {comment(table.doc)}"
 
 
 def column_definition(column: Column) -> str:
@@ -121,7 +121,8 @@ def add_column(table: TableLayout, column: Column) -> str:
 
 
 def create_current_view(feed: Feed, layout: FeedLayout) -> str:
-    """`<TABLE>_CURRENT`: of each business key and business date, the row of the latest COMPLETE delivery."""
+    """`<TABLE>_CURRENT`: of each business key and business date, the row of the latest COMPLETE delivery, and of an
+    end of day before any of the day's intraday deliveries."""
     keys = ", ".join(f"T.{quoted(layout.column_of(path).name)}" for path in feed.business_keys)
     view = data_table(current_view(feed.table))
     purpose = f"Rows of {feed.table} of the latest complete delivery per business key and business date."
@@ -130,7 +131,9 @@ def create_current_view(feed: Feed, layout: FeedLayout) -> str:
         f"SELECT T.* FROM {data_table(feed.table)} T\n"
         f"JOIN {DELIVERY} D ON D.DELIVERY_ID = T.\"_DELIVERY_ID\" AND D.STATUS = 'COMPLETE'\n"
         f'QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys}, T."_BUSINESS_DATE"'
-        f' ORDER BY D.PRODUCED_AT DESC, T."_DELIVERY_ID" DESC, T."_CORRELATION_ID", T."_RECORD_INDEX") = 1'
+        # The end of day is the last word, even over an intraday delivery that was produced again after it.
+        f" ORDER BY IFF(D.CYCLE = 'EOD', 0, 1)"
+        f', D.PRODUCED_AT DESC, T."_DELIVERY_ID" DESC, T."_CORRELATION_ID", T."_RECORD_INDEX") = 1'
     )
 
 

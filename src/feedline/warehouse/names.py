@@ -40,8 +40,8 @@ def quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def data_table(name: str) -> str:
-    return f"{DATA_SCHEMA}.{quoted(name)}"
+def data_table(name: str, schema: str = DATA_SCHEMA) -> str:
+    return f"{schema}.{quoted(name)}"
 
 
 def current_view(table: str) -> str:

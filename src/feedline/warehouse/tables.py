@@ -21,12 +21,12 @@ _NUMBER = re.compile(r"NUMBER\((\d+),(\d+)\)")
 TableColumns = Mapping[str, Mapping[str, tuple[int, int] | None]]
 
 
-def table_columns(session: Session, feed: Feed) -> TableColumns:
+def table_columns(session: Session, feed: Feed, schema: str = "IHUB") -> TableColumns:
     """The columns that the feed's table and child tables have now."""
     children = literal(f"{feed.table}{NESTING}")
     rows = session.execute(
         "SELECT TABLE_NAME, COLUMN_NAME, NUMERIC_PRECISION, NUMERIC_SCALE "
-        f"FROM {DATABASE}.INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = 'IHUB' "
+        f"FROM {DATABASE}.INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = {literal(schema)} "
         f"AND (TABLE_NAME = {literal(feed.table)} OR STARTSWITH(TABLE_NAME, {children}))",
         doing="cannot read the columns of the tables",
     )
