@@ -110,6 +110,31 @@ def plan_ranges(
     )
 
 
+def plan_to_end(
+    feed: str,
+    topic: str,
+    checkpoints: Mapping[int, int],
+    watermarks: Mapping[int, tuple[int, int]],
+    max_ranges: int,
+) -> tuple[LoadRange, ...]:
+    """The ranges from a feed's checkpoints to the topic's end, whatever deliveries lie there; empty at the end.
+
+    watermarks: of every partition the first offset and the one after the last. Dealt as `plan_ranges` does, by
+    offsets. What left the topic before it was loaded is passed over: the deliveries' own plans tell of it.
+    """
+    if max_ranges < 1:
+        raise ConfigurationError(f"max_ranges is {max_ranges}: use at least 1", feed=feed)
+    weighed = []
+    for partition, (low, high) in watermarks.items():
+        start = checkpoints.get(partition, low)
+        if start < high:
+            weighed.append((high - max(start, low), PartitionSpan(partition, start, high, readable_from=low)))
+    return tuple(
+        LoadRange(feed, topic, tuple(sorted(spans, key=lambda span: span.partition)))
+        for spans in _deal(weighed, max_ranges)
+    )
+
+
 def _span(
     manifest: DeliveryManifest, held: PartitionRange, checkpoint: int | None, low: int, topic: str
 ) -> PartitionSpan | None:
