@@ -42,9 +42,9 @@ def write_report(told: list[Told], out: Path) -> Path:
         "# Faults, and what they did",
         "",
         (
-            f"Begun {begun:%Y-%m-%d %H:%M} UTC. Three brokers (replication factor 3, two in-sync replicas needed), a real "
-            "registry, the Snowflake stand-in; producers and loaders are processes of their own. Every record has an id "
-            "that no other has; at the end source, topic, tables, ledger and error topic are compared."
+            f"Begun {begun:%Y-%m-%d %H:%M} UTC. Three brokers (replication factor 3, two in-sync replicas needed), a "
+            "real registry, the Snowflake stand-in; producers and loaders are processes of their own. Every record has "
+            "an id that no other has; at the end source, topic, tables, ledger and error topic are compared."
         ),
         "",
         "![Records acknowledged and loaded, with the faults](timeline.png)",

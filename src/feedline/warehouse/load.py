@@ -29,6 +29,7 @@ from feedline.errors import (
     CorruptBatchError,
     FeedlineError,
     LostRaceError,
+    RetriableError,
     WarehouseUnavailableError,
 )
 from feedline.warehouse import ledger
@@ -118,8 +119,8 @@ def load_batches(
     passed over. `on_bad_batch` gets each batch that cannot be decoded and returns once it is durably reported; it may
     get the same one again when a load is repeated.
 
-    Raises LostRaceError when another load got there first, WarehouseUnavailableError and RegistryUnavailableError
-    (all three: try again), ControlMismatchError when a correlation id comes back with other content or COPY miscounts,
+    Raises LostRaceError when another load got there first, WarehouseUnavailableError, RegistryUnavailableError, and
+    RetriableError when the local disk is full (all four: try again), ControlMismatchError when a correlation id comes back with other content or COPY miscounts,
     ConfigurationError when the tables lack a column that the records fill. What was committed before stays.
     """
     session = Session(connection, feed=feed.name, topic=load_range.topic)
@@ -213,7 +214,17 @@ class _Load:
         self.deliveries |= new
 
     def _prepare(self, chunk: Sequence[ConsumedBatch], known: Mapping[str, int]) -> Prepared:
-        return prepare(chunk, known, self.decoder, root=self.root, load_id=self.load_id, loaded_at=datetime.now(UTC))
+        try:
+            return prepare(
+                chunk, known, self.decoder, root=self.root, load_id=self.load_id, loaded_at=datetime.now(UTC)
+            )
+        except OSError as error:
+            raise RetriableError(
+                f"the chunk's files cannot be written: {error}; nothing was changed, make room and try again",
+                feed=self.feed.name,
+                topic=self.todo.topic,
+                file=str(self.root),
+            ) from error
 
     def _load_chunk(self, chunk: Prepared | None, *, last: bool) -> None:
         """Loads one chunk in one transaction; the last one's moves the checkpoints to the end of the range."""
