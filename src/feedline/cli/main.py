@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "produce": ("feedline.cli.produce:produce", "Send a business date's files of a feed to its topic."),
     "load": ("feedline.cli.load:load", "Load what a topic holds of a feed into its tables."),
     "delivery": ("feedline.cli.delivery:delivery", "Look at deliveries: what came, what was loaded, what failed."),
+    "sla": ("feedline.cli.sla:sla", "Show which feeds of a business date were late."),
     "errors": ("feedline.cli.errors:errors", "Look at refused records, correct them, send them again."),
     "demo": ("feedline.cli.demo:demo", "Run one whole EOD day on the local stack."),
 }

@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from feedline.errors import ControlMismatchError, FeedlineError, RetriableError, ValidationFailedError
 
@@ -69,7 +70,10 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table; numbers are right-aligned with thousands separators. Not cut to the width when it goes to a pipe."""
+    """A table; numbers are right-aligned with thousands separators, a `Text` keeps its colour on a terminal.
+
+    Not cut to the width when it goes to a pipe.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         numbers = [row[index] for row in rows if row[index] is not None]
@@ -81,7 +85,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     console.print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> str | Text:
+    if isinstance(value, Text):
+        return value
     if value is None:
         return "-"
     if isinstance(value, bool):

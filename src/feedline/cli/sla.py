@@ -1,0 +1,93 @@
+"""`feedline sla`: each feed of a business date against its promises."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import click
+from rich.text import Text
+
+from feedline.catalog import EXCHANGE_TIMEZONE, Stage, load_catalog
+from feedline.cli.feed_options import business_date_option, chosen_feeds, feeds_option
+from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
+from feedline.monitoring.alert import Alert, minutes
+from feedline.monitoring.alert_book import alerts_of
+from feedline.monitoring.sla import StageVerdict, Standing
+from feedline.monitoring.watch import observe, verdicts
+from feedline.settings import load_settings
+from feedline.warehouse.connection import Session, open_warehouse
+
+COLUMNS = ("feed", *(column for stage in Stage for column in (stage.value, "by")))
+
+
+@click.command()
+@business_date_option
+@feeds_option
+@format_option
+@click.pass_context
+def sla(context: click.Context, business_date: datetime, feeds: str | None, output_format: str) -> None:
+    """Show when each feed arrived, was loaded and validated, and by when it should have been.
+
+    Times are New York's, with the days after the business date as +1. What is late is red and says by how much. Under
+    the table stand the alerts that were made. Only looks: it sends nothing. Exits with 4 when something is late.
+
+    \b
+    Examples:
+      feedline sla --business-date 2026-11-20
+      feedline sla --business-date 2026-11-20 --feeds positions --format json
+    """
+    settings, now, day = load_settings(), datetime.now(UTC), business_date.date()
+    chosen = chosen_feeds(load_catalog(settings.catalog), feeds)
+    with open_warehouse(settings.warehouse) as connection:
+        times = observe(settings, connection, chosen, day, now=now, record=False)
+        alerts = alerts_of(Session(connection), day)
+    found = verdicts(chosen, day, times, now)
+    if output_format == "json":
+        print_json({"feeds": [_document(of_feed) for of_feed in found], "alerts": [_told(*one) for one in alerts]})
+    else:
+        print_table(COLUMNS, [_cells(of_feed) for of_feed in found], title=f"Promises for {day}, New York time")
+        for alert, status in alerts:
+            say(f"{alert.subject} ({status})")
+    context.exit(OK if all(verdict.in_time for of_feed in found for verdict in of_feed) else INCOMPLETE)
+
+
+def _cells(of_feed: tuple[StageVerdict, ...]) -> list[object]:
+    cells: list[object] = [of_feed[0].feed]
+    for verdict in of_feed:
+        cells += [_reached(verdict), clock(verdict.due, verdict.business_date)]
+    return cells
+
+
+def _reached(verdict: StageVerdict) -> object:
+    at = clock(verdict.reached, verdict.business_date)
+    if verdict.in_time:
+        return at
+    told = f"{at}, {minutes(verdict.late)} late" if at else f"missing, {minutes(verdict.late)} late"
+    return Text(told, style="bold red" if verdict.standing is Standing.MISSING else "red")
+
+
+def clock(moment: datetime | None, business_date: date) -> str | None:
+    """`18:00`, or `+1 02:00` for the day after the business date, as the catalogue writes it."""
+    if moment is None:
+        return None
+    local = moment.astimezone(ZoneInfo(EXCHANGE_TIMEZONE))
+    days = (local.date() - business_date).days
+    return f"{days:+d} {local:%H:%M}" if days else f"{local:%H:%M}"
+
+
+def _document(of_feed: tuple[StageVerdict, ...]) -> dict[str, object]:
+    stages = {
+        verdict.stage.value: {
+            "standing": verdict.standing.value,
+            "due": verdict.due,
+            "reached": verdict.reached,
+            "lateSeconds": int(verdict.late.total_seconds()),
+        }
+        for verdict in of_feed
+    }
+    return {"feed": of_feed[0].feed, "businessDate": of_feed[0].business_date, **stages}
+
+
+def _told(alert: Alert, status: str) -> dict[str, object]:
+    return {**alert.to_dict(), "status": status}
