@@ -5,9 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUNDS ?= 50
 SEED ?= 1
+MINUTES ?= 30
 PYTEST := $(BIN)/pytest
 
-.PHONY: help install demo stop status test unit integration e2e bench lint format lock clean
+.PHONY: help install demo stop status test unit integration fault-short e2e fault soak bench lint format lock clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +27,22 @@ stop: ## Stop the local stack; its data stays
 status: install ## Show the local stack
 	@$(BIN)/feedline stack status
 
-test: unit integration e2e ## Run all tests
+test: unit integration fault-short e2e ## Run all tests
 
 unit: install ## Run the tests that need no service
 	@$(PYTEST) tests/unit
 
 integration: install ## Run the tests against a real broker, a real registry and the warehouse stand-in
 	@$(PYTEST) tests/integration
+
+fault-short: install ## Run the part of the fault tests that every change is held to
+	@$(PYTEST) tests/fault/short
+
+fault: install ## Run all fault tests on three brokers; writes a report and a picture to .local/fault: make fault SEED=7
+	@FEEDLINE_FAULT_SEED=$(SEED) FEEDLINE_FAULT_REPORT=$(CURDIR)/.local/fault $(PYTEST) tests/fault
+
+soak: install ## Mix load and faults at random on three brokers: make soak MINUTES=30 SEED=7
+	@cd tests && ../$(BIN)/python -m fault.soak $(MINUTES) $(SEED) ../.local/soak
 
 e2e: install ## Run both Dags in Airflow, and the browser tests
 	@$(PYTEST) tests/e2e

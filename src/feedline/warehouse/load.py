@@ -120,8 +120,9 @@ def load_batches(
     get the same one again when a load is repeated.
 
     Raises LostRaceError when another load got there first, WarehouseUnavailableError, RegistryUnavailableError, and
-    RetriableError when the local disk is full (all four: try again), ControlMismatchError when a correlation id comes back with other content or COPY miscounts,
-    ConfigurationError when the tables lack a column that the records fill. What was committed before stays.
+    RetriableError when the local disk is full (all four: try again), ControlMismatchError when a
+    correlation id comes back with other content or COPY miscounts, ConfigurationError when the tables lack a column
+    that the records fill. What was committed before stays.
     """
     session = Session(connection, feed=feed.name, topic=load_range.topic)
     # The stand-in keeps COPY's metadata in the current database; to an account it makes no difference.

@@ -1,0 +1,199 @@
+"""`python -m fault.soak MINUTES SEED FOLDER`: deliveries and faults at random for a while, then everything is compared.
+
+Ends with 0 when nothing was lost or doubled, else with 1; writes a report and a picture, and their place.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from fault import drivers
+from fault.report import read_history, write_report
+from fault.run import Run
+from fault.warehouse_line import Lose, WarehouseLine
+from fault.workload import DAY
+from fault.world import World, host_of, world
+from feedline.local.registry import registry_healthy
+
+RECORDS = 1_500
+DELIVERY_EVERY_S = 12.0
+CALM_S = (2.0, 6.0)
+FAULT_S = (3.0, 12.0)
+
+
+@dataclass
+class Soak:
+    """The state of one soak: what runs, what was fired and how it was seen to fire."""
+
+    run: Run
+    line: WarehouseLine
+    random: random.Random
+    deliveries: int = 0
+    fired: Counter[str] = field(default_factory=Counter)
+    proven: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def world(self) -> World:
+        return self.run.world
+
+    def deliver(self) -> None:
+        """One more delivery, every third of them record by record."""
+        name, day = f"producer-{self.deliveries}", DAY + timedelta(days=self.deliveries)
+        if self.deliveries % 3 == 2:
+            ids = tuple(self.run.workload.new_ids(RECORDS // 3))
+            self.run.start(drivers.stream, name, ids=ids, pace_s=0.01, day=day)
+        else:
+            self.run.workload.land(day, RECORDS, bad=2)
+            self.run.start(drivers.produce, name, day=day, pace_s=0.5)
+        self.deliveries += 1
+
+    def fire(self) -> None:
+        """One fault, chosen at random, and taken back after a while."""
+        name, fault = self.random.choice(list(FAULTS.items()))
+        self.fired[name] += 1
+        self.proven[name] += fault(self)
+
+    def linger(self) -> None:
+        self.run.wait(self.random.uniform(*FAULT_S))
+
+    def broker(self) -> int:
+        return self.random.choice(self.world.cluster.nodes)
+
+
+def _kill_driver(soak: Soak) -> bool:
+    alive = [name for name, actor in soak.run.actors.items() if not actor.done and name != "witness"]
+    return soak.run.kill(soak.random.choice(alive)) if alive else False
+
+
+def _kill_broker(soak: Soak) -> bool:
+    node = soak.broker()
+    soak.run.fault(f"SIGKILL of broker {node}", pid=soak.world.cluster.kill(node))
+    gone = soak.world.cluster.pid(node) is None
+    soak.linger()
+    soak.world.cluster.start(node)
+    return gone
+
+
+def _pause_broker(soak: Soak) -> bool:
+    node = soak.broker()
+    soak.run.fault(f"SIGSTOP of broker {node}", pid=soak.world.cluster.pause(node))
+    stopped = soak.world.cluster.is_stopped(node)
+    soak.linger()
+    soak.world.cluster.resume(node)
+    return stopped
+
+
+def _kill_two_brokers(soak: Soak) -> bool:
+    nodes = soak.random.sample(soak.world.cluster.nodes, 2)
+    soak.run.fault(f"SIGKILL of brokers {nodes[0]} and {nodes[1]}", pids=[soak.world.cluster.kill(n) for n in nodes])
+    gone = all(soak.world.cluster.pid(node) is None for node in nodes)
+    soak.linger()
+    soak.world.cluster.start(*nodes)
+    return gone
+
+
+def _cut_off_broker(soak: Soak) -> bool:
+    node = soak.broker()
+    others = [host_of(other) for other in soak.world.cluster.nodes if other != node]
+    return _cut(soak, f"network cut between broker {node} and the others", host_of(node), others)
+
+
+def _cut_off_clients(soak: Soak) -> bool:
+    node = soak.broker()
+    return _cut(soak, f"network cut between clients and broker {node}", host_of(node), ["client"])
+
+
+def _cut(soak: Soak, what: str, host: str, others: list[str]) -> bool:
+    network = soak.world.network
+    network.held.clear()
+    network.isolate(host, others)
+    soak.run.fault(what)
+    soak.linger()
+    network.heal()
+    return sum(network.held.values()) > 0
+
+
+def _cut_warehouse(soak: Soak) -> bool:
+    before = sum(soak.line.lost.values())
+    statement, when = soak.random.choice(["", "COMMIT"]), soak.random.choice(list(Lose))
+    soak.line.lose(statement, when)
+    soak.run.fault(f"line to the warehouse cut at {statement or 'anything'}, {when}")
+    soak.linger()
+    soak.line.heal()
+    return sum(soak.line.lost.values()) > before
+
+
+def _kill_registry(soak: Soak) -> bool:
+    soak.run.fault("SIGKILL of the registry", pid=soak.world.stop_registry())
+    soak.linger()
+    gone = not registry_healthy(soak.world.registry_config.url)
+    soak.world.start_registry()
+    return gone
+
+
+FAULTS: dict[str, Callable[[Soak], bool]] = {
+    "driver killed": _kill_driver,
+    "driver killed, again": _kill_driver,
+    "broker killed": _kill_broker,
+    "broker paused": _pause_broker,
+    "two brokers killed": _kill_two_brokers,
+    "broker cut off from its peers": _cut_off_broker,
+    "broker cut off from clients": _cut_off_clients,
+    "line to the warehouse cut": _cut_warehouse,
+    "registry killed": _kill_registry,
+}
+
+
+def soak(minutes: float, seed: int, out: Path) -> bool:
+    """Whether nothing was lost or doubled."""
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="feedline-soak-") as home, world(Path(home)) as made:
+        line = WarehouseLine(made.settings.warehouse["port"])
+        with Run(made, partitions=24, seed=seed, name=f"soak of {minutes:g} minutes") as run:
+            state = Soak(run, line, chance)
+            through = {**run.settings.warehouse, "port": line.port, "network_timeout": 5}
+            run.start(drivers.witness, "witness")
+            for number in range(2):
+                settings = replace(run.settings, warehouse=through)
+                run.start(drivers.load, f"loader-{number}", settings=settings, chunk_batches=30)
+            deadline, next_delivery = time.monotonic() + minutes * 60, 0.0
+            while time.monotonic() < deadline:
+                if time.monotonic() >= next_delivery:
+                    state.deliver()
+                    next_delivery = time.monotonic() + DELIVERY_EVERY_S
+                run.wait(chance.uniform(*CALM_S))
+                state.fire()
+            made.mend()
+            line.heal()
+            verdict = run.finish(within_s=600)
+            found = {finding.name: finding.count for finding in verdict.findings}
+            told = [
+                f"seed {seed}, {minutes:g} minutes, {state.deliveries} deliveries",
+                f"records sent: {verdict.counts['source']}",
+                f"records in the table: {verdict.counts['in the table']}",
+                f"records on the error topic: {verdict.counts['on the error topic']}",
+                *(f"{name}: fired {times}, proven {state.proven[name]}" for name, times in state.fired.items()),
+                f"drivers tried again: {sum(len(actor.exits) - 1 for actor in run.actors.values() if actor.exits)}",
+                f"lost: {found.get('lost write', 0) + found.get('unseen', 0)}, doubled: {found.get('duplicate', 0)}",
+                f"verdict: {verdict}",
+            ]
+            report = write_report([read_history(run.name, run.folder)], out)
+            summary = "\n".join(told)
+            report.write_text(f"{report.read_text()}\n## Summary\n\n```\n{summary}\n```\n", encoding="utf-8")
+        line.close()
+    sys.stdout.write(f"{summary}\nreport: {report}\n")
+    return verdict.clean
+
+
+if __name__ == "__main__":
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    good = soak(float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) / stamp)
+    sys.exit(0 if good else 1)
