@@ -25,11 +25,12 @@ def test_each_broker_in_turn_is_killed_under_load(the_world):
         for number in range(2):
             run.workload.land(DAY + timedelta(days=number), 2_400)
             day = DAY + timedelta(days=number)
-            run.start(drivers.produce, f"producer-{number}", day=day, pace_s=0.8)
+            run.start(drivers.produce, f"producer-{number}", day=day, pace_s=2.0)
         run.start(drivers.witness, "witness")
         run.start(drivers.load, "loader")
         for node in the_world.cluster.nodes:
             run.wait(3)
+            assert not run.actors["producer-0"].done
             run.fault(f"SIGKILL of broker {node}", pid=the_world.cluster.kill(node))
             assert the_world.cluster.pid(node) is None
             run.wait(3)
@@ -42,11 +43,12 @@ def test_each_broker_in_turn_stops_answering_under_load(the_world):
         for number in range(2):
             run.workload.land(DAY + timedelta(days=number), 2_400)
             day = DAY + timedelta(days=number)
-            run.start(drivers.produce, f"producer-{number}", day=day, pace_s=0.8)
+            run.start(drivers.produce, f"producer-{number}", day=day, pace_s=2.0)
         run.start(drivers.witness, "witness")
         run.start(drivers.load, "loader")
         for node in the_world.cluster.nodes:
             run.wait(2)
+            assert not run.actors["producer-0"].done
             pid = the_world.cluster.pause(node)
             run.fault(f"SIGSTOP of broker {node}", pid=pid, stopped=the_world.cluster.is_stopped(node))
             assert the_world.cluster.is_stopped(node)

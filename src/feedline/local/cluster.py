@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from feedline.local.process import Process, has_ended, is_ours, stop_processes
 
 HEAP_MB = 288
 STOP_WITHIN_S = 30.0
+PAUSED_WITHIN_S = 5.0
 
 # A dead or cut-off broker is noticed in 6 s instead of 9, a copy that lags in 6 instead of 30, and the leaders go back
 # to where they were within 10 s instead of 300: an experiment waits for each of these.
@@ -148,8 +150,12 @@ class Cluster:
         return pid
 
     def pause(self, node: int) -> int:
-        """SIGSTOP: its connections stay open and nobody answers on them."""
-        return self._signal(node, signal.SIGSTOP)
+        """SIGSTOP: its connections stay open and nobody answers on them. Returns when the system says it has stopped."""
+        pid = self._signal(node, signal.SIGSTOP)
+        deadline = time.monotonic() + PAUSED_WITHIN_S
+        while not self.is_stopped(node) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return pid
 
     def resume(self, node: int) -> int:
         return self._signal(node, signal.SIGCONT)
