@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "datagen": ("feedline.cli.datagen:datagen", "Make test data."),
     "produce": ("feedline.cli.produce:produce", "Send a business date's files of a feed to its topic."),
     "load": ("feedline.cli.load:load", "Load what a topic holds of a feed into its tables."),
+    "replay": ("feedline.cli.replay:replay", "Hold topics against tables; put back what is missing."),
+    "consume": ("feedline.cli.consume:consume", "Load what comes on the topics, as a service."),
     "delivery": ("feedline.cli.delivery:delivery", "Look at deliveries: what came, what was loaded, what failed."),
     "sla": ("feedline.cli.sla:sla", "Show which feeds of a business date were late."),
     "errors": ("feedline.cli.errors:errors", "Look at refused records, correct them, send them again."),

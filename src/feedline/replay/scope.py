@@ -51,9 +51,9 @@ def find_scope(settings: Settings, connection: SnowflakeConnection, feed: Feed, 
         return _scope(feed, selection, _kept(feed, selection.offsets, marks))
     if selection.since:
         return _since(settings, feed, selection, marks)
-    rows = booked(session, feed.name, selection)
     if selection.of_deliveries:
-        return _deliveries(settings, session, feed, selection, marks, rows)
+        return _deliveries(settings, session, feed, selection, marks)
+    rows = booked(session, feed.name, selection)
     if rows:
         return _scope(feed, selection, _kept(feed, _around(feed, rows), marks))
     note = "the ledger does not know it: all that the topic holds of the feed was looked through"
@@ -71,8 +71,8 @@ def _deliveries(
     feed: Feed,
     selection: Selection,
     marks: Mapping[int, tuple[int, int]],
-    rows: list[Booked],
 ) -> Scope:
+    rows = booked(session, feed.name, selection)
     on_topic = [m for m in read_manifests(settings.kafka, feed.topic.name, feed.name) if _is_meant(selection, m)]
     # The last of a delivery's manifests counts: what it speaks of is kept longest.
     manifests = known_manifests(session, feed.name, selection) | {m.delivery_id: m for m in on_topic}

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from snowflake.connector import SnowflakeConnection
 
@@ -36,7 +35,6 @@ from feedline.warehouse.load import LoadPolicy, OnBadBatch, OnStep, Step
 from feedline.warehouse.names import DATA_SCHEMA, DATABASE, LOAD_LEDGER, data_table, literal, quoted
 from feedline.warehouse.staging import StagedFile, copy_files, put_files
 from feedline.warehouse.tables import require_columns, table_columns
-
 
 USUAL = LoadPolicy()
 

@@ -37,8 +37,29 @@ def validate_delivery(
     fresh_within: how long after it was produced the delivery must have been loaded, or None for any time.
     `report.raise_for_failures()` turns failed checks into a ValidationFailedError. Raises WarehouseUnavailableError.
     """
+    report, rows = _checked(connection, feed, manifest, fresh_within)
+    mark_delivery(
+        Session(connection, feed=feed.name, delivery_id=manifest.delivery_id),
+        feed,
+        manifest,
+        status=COMPLETE if report.passed else FAILED,
+        loaded_records=rows,
+        report=report.to_dict(),
+    )
+    return report
+
+
+def check_delivery(connection: SnowflakeConnection, feed: Feed, manifest: DeliveryManifest) -> ValidationReport:
+    """The checks of `validate_delivery`, whatever the age of the delivery, with nothing written."""
+    return _checked(connection, feed, manifest, None)[0]
+
+
+def _checked(
+    connection: SnowflakeConnection, feed: Feed, manifest: DeliveryManifest, fresh_within: timedelta | None
+) -> tuple[ValidationReport, int]:
+    """Every check, and the rows of the delivery."""
     session = Session(connection, feed=feed.name, delivery_id=manifest.delivery_id)
-    rows = _Rows(session, feed, manifest.delivery_id)
+    rows = DeliveryRows(session, feed, manifest.delivery_id)
     counted = rows.summary()
     checks = (
         *_count_checks(manifest, counted, rows.ledger(), rows.errors),
@@ -50,19 +71,10 @@ def validate_delivery(
         *(Check("child rows", table, wanted, found) for table, wanted, found in rows.children()),
         *_freshness_checks(manifest, counted, fresh_within),
     )
-    report = ValidationReport(manifest.delivery_id, feed.name, checks)
-    mark_delivery(
-        session,
-        feed,
-        manifest,
-        status=COMPLETE if report.passed else FAILED,
-        loaded_records=counted["rows"],
-        report=report.to_dict(),
-    )
-    return report
+    return ValidationReport(manifest.delivery_id, feed.name, checks), counted["rows"]
 
 
-class _Rows:
+class DeliveryRows:
     """The queries over one delivery's rows."""
 
     def __init__(self, session: Session, feed: Feed, delivery_id: str) -> None:
@@ -143,6 +155,16 @@ class _Rows:
         return self._session.execute(sql, doing="cannot validate the delivery")
 
 
+def partial_checks(feed: Feed, rows: DeliveryRows) -> Iterator[Check]:
+    """The checks that need no manifest."""
+    counted = rows.summary()
+    _, records = rows.ledger().get("LOADED", (0, 0))
+    yield Check("rows", "the table", records, counted["rows"])
+    yield from _uniqueness_checks(feed, rows)
+    yield from _null_checks(feed, rows.layout, counted)
+    yield from (Check("child rows", table, wanted, found) for table, wanted, found in rows.children())
+
+
 def _scale(column: Column) -> int:
     number = _SCALE.fullmatch(column.sql_type)
     if number is None:
@@ -167,7 +189,7 @@ def _count_checks(
     yield Check("loaded and error records", "the source", manifest.source_records, counted["rows"] + open_errors)
 
 
-def _file_checks(manifest: DeliveryManifest, rows: _Rows) -> Iterator[Check]:
+def _file_checks(manifest: DeliveryManifest, rows: DeliveryRows) -> Iterator[Check]:
     join = f"JOIN {LOAD_LEDGER} L ON L.CORRELATION_ID = T.\"_CORRELATION_ID\" AND L.STATUS = 'LOADED'"
     found = rows.totals("L.SOURCE_FILE", join)
     for file in manifest.files:
@@ -178,7 +200,7 @@ def _file_checks(manifest: DeliveryManifest, rows: _Rows) -> Iterator[Check]:
         yield Check("records", f"{name}, a file not in the manifest", 0, found[name][0])
 
 
-def _fund_checks(feed: Feed, manifest: DeliveryManifest, rows: _Rows) -> Iterator[Check]:
+def _fund_checks(feed: Feed, manifest: DeliveryManifest, rows: DeliveryRows) -> Iterator[Check]:
     if feed.fund_field is None:
         return
     fund_column = quoted(rows.layout.column_of(feed.fund_field).name)
@@ -200,7 +222,7 @@ def _totals_checks(name: str, expected: Mapping[str, Totals], found: Mapping[str
             yield Check(name, told, value, found[subject].get(path, Decimal()))
 
 
-def _uniqueness_checks(feed: Feed, rows: _Rows) -> Iterator[Check]:
+def _uniqueness_checks(feed: Feed, rows: DeliveryRows) -> Iterator[Check]:
     yield Check("repeated records", "", 0, rows.repeated(['"_CORRELATION_ID"', '"_RECORD_INDEX"']))
     yield Check(
         "repeated business keys",
