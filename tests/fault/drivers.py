@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -30,6 +32,9 @@ from feedline import FeedProducer, cycle
 from feedline.batch.headers import MANIFEST, header
 from feedline.batch.identity import Cycle
 from feedline.catalog import Catalog, Feed
+from feedline.consumer.claim import Work
+from feedline.consumer.pipeline_policy import PipelinePolicy, Rebalance
+from feedline.consumer.pipelined import PipelinedConsumer
 from feedline.consumer.ranges import LoadRange, PartitionSpan
 from feedline.errors import RetriableError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
@@ -234,6 +239,27 @@ def witness(job: Job) -> None:
                     kind = "manifest" if header(headers, "contentType") == MANIFEST else "batch"
                     place = f"{message.partition()} {message.offset()}"
                     out.write(f"{place} {header(headers, 'correlationId')} {kind}\n")
+
+
+def consume(job: Job) -> None:
+    """A member of a group, by PipelinedConsumer; writes down what it was given, each message before it is done."""
+    parent, lock = os.getppid(), threading.Lock()
+    chance = random.Random(os.getpid())
+    with (job.folder / f"handled-{job.name}.txt").open("a", encoding="utf-8") as out:
+
+        def handle(work: Work) -> None:
+            time.sleep(chance.uniform(0, 0.02))
+            lines = "".join(f"{m.partition()} {m.offset()}\n" for m in work.messages)
+            with lock:
+                out.write(lines)
+                out.flush()
+
+        policy = PipelinePolicy(workers=4, commit_s=0.2, drain_s=2, rebalance=Rebalance(job.more["rebalance"]))
+        group, topics = f"storm-{job.feed.name}", [job.feed.topic.name]
+        with PipelinedConsumer(job.settings.kafka, handle, group_id=group, topics=topics, policy=policy) as consumer:
+            while os.getppid() == parent and not consumer.wait(0.2):
+                if (job.folder / f"leave-{job.name}").exists():
+                    consumer.stop()
 
 
 @contextmanager

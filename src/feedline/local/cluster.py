@@ -150,7 +150,7 @@ class Cluster:
         return pid
 
     def pause(self, node: int) -> int:
-        """SIGSTOP: its connections stay open and nobody answers on them. Returns when the system says it has stopped."""
+        """SIGSTOP: its connections stay open and nobody answers. Returns when the system says it has stopped."""
         pid = self._signal(node, signal.SIGSTOP)
         deadline = time.monotonic() + PAUSED_WITHIN_S
         while not self.is_stopped(node) and time.monotonic() < deadline:
