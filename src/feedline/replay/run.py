@@ -7,7 +7,7 @@ the live loads and their group's offsets are not touched by any of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
@@ -84,7 +84,8 @@ def replay(
 
 def _would_produce(feed: Feed, options: ReplayOptions, delivery: str | None) -> ReplayReport:
     note = f"would produce {delivery} again from the archive, then {options.mode}"
-    return ReplayReport(feed.name, options.mode, True, LoadRange(feed.name, feed.topic.name, ()), 0, notes=(note,))
+    nothing = LoadRange(feed.name, feed.topic.name, ())
+    return ReplayReport(feed.name, options.mode, options.dry_run, nothing, 0, notes=(note,))
 
 
 def _produce_again(settings: Settings, feed: Feed, selection: Selection, options: ReplayOptions) -> str:
@@ -234,7 +235,7 @@ class _Run:
             seen = seen_of(batches)
         return compare(Session(self.connection, feed=self.feed.name), self.feed, seen)
 
-    def _read(self, spans: LoadRange, selection: Selection) -> Iterator[ConsumedBatch]:
+    def _read(self, spans: LoadRange, selection: Selection) -> Generator[ConsumedBatch]:
         # A message without headers belongs to no delivery: the live load has put it on the error topic.
         read = read_range(self.settings.kafka, spans, on_corrupt=lambda *_: None, group_id=REPLAY_GROUP)
         with closing(read) as batches:

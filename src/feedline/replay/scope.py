@@ -80,6 +80,9 @@ def _deliveries(
     for row in rows:
         if row.delivery_id not in manifests and row.status == "LOADED":
             orphans[row.delivery_id] = orphans.get(row.delivery_id, 0) + row.records
+    if not manifests and not orphans and selection.delivery_id is None:
+        note = f"no delivery of {selection.business_date} is known: produce it, if need be with --from-archive"
+        return replace(_scope(feed, selection, ()), notes=(note,))
     if not manifests and not orphans:
         raise ConfigurationError(
             "neither the topic nor the warehouse knows of such a delivery: look at the name and the feed, or produce "

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from snowflake.connector import SnowflakeConnection
 
