@@ -106,7 +106,9 @@ class Handling:
     def _try_again(self, hold: Hold, done: int, part: list[Entry], error: RetriableError) -> None:
         self.failed += 1
         seconds = self._policy.backoff.wait(hold.attempt + 1, random.random())  # noqa: S311
-        logger.warning("attempt %d failed, again in %.1f s: %s", hold.attempt + 1, seconds, error)
+        if hold.attempt & (hold.attempt + 1) == 0:
+            # Attempts 1, 2, 4, 8 and so on: an outage must not flood the log.
+            logger.warning("attempt %d failed, again in %.1f s: %s", hold.attempt + 1, seconds, error)
         entries = hold.entries
         self._say(entries[:done], [])
         given_up = self._schedule.delay(hold, part, entries[done + len(part) :], seconds)

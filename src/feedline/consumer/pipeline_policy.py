@@ -110,5 +110,7 @@ class PipelinePolicy:
             raise ConfigurationError("workers, queue_messages and queue_bytes must be at least 1")
         if self.commit_s < 0 or self.drain_s < 0 or self.stall_s <= 0:
             raise ConfigurationError("commit_s and drain_s must not be negative, stall_s must be positive")
-        if self.ordering is Ordering.TOPIC and self.queue_messages < self.batching.max_messages:
-            raise ConfigurationError("queue_messages must hold at least one batch of batching.max_messages")
+        if self.queue_messages < self.batching.max_messages or (
+            self.batching.max_messages > 1 and self.queue_bytes < self.batching.max_bytes
+        ):
+            raise ConfigurationError("queue_messages and queue_bytes must hold at least one batch")

@@ -72,7 +72,7 @@ def read_range(
                     continue
                 passed = _passes(consumer, message, span, load_range)
                 if span is not None and not passed and message.error() is None:
-                    batch = _batch(message, load_range.feed, on_corrupt)
+                    batch = batch_of(message, load_range.feed, on_corrupt)
                     if batch is not None:
                         yield batch
                         # What the caller does with a batch is not the broker's silence.
@@ -119,7 +119,8 @@ def _passes(consumer: Consumer, message: Message, span: PartitionSpan | None, lo
     raise failure
 
 
-def _batch(message: Message, feed: str, on_corrupt: OnCorrupt | None) -> ConsumedBatch | None:
+def batch_of(message: Message, feed: str, on_corrupt: OnCorrupt | None) -> ConsumedBatch | None:
+    """The feed's micro-batch that a message is; None for another feed's, a manifest, and what went to `on_corrupt`."""
     headers = headers_of(message)
     if header(headers, "feed") != feed or header(headers, "contentType") == MANIFEST:
         return None

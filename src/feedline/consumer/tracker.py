@@ -43,6 +43,7 @@ class OffsetTracker:
         self.position = offset + 1
         if self._ahead and offset in self._ahead:
             self._ahead.discard(offset)
+            self._pass_done()
             return False
         self._open.add(offset)
         heapq.heappush(self._heap, offset)
@@ -54,8 +55,7 @@ class OffsetTracker:
             self._open.remove(offset)
         except KeyError:
             raise ValueError(f"offset {offset} is not in flight") from None
-        while self._heap and self._heap[0] not in self._open:
-            heapq.heappop(self._heap)
+        self._pass_done()
 
     def reach(self, offset: int) -> None:
         """The reader stands at `offset` and no message lies before it: the end of the partition."""
@@ -77,5 +77,9 @@ class OffsetTracker:
         self._ahead -= gone
         self._heap = [offset for offset in self._heap if offset not in gone]
         heapq.heapify(self._heap)
-        while self._heap and self._heap[0] not in self._open:
-            heapq.heappop(self._heap)
+
+    def _pass_done(self) -> None:
+        # Those at or after the position are kept: they will come a second time, and are to be known then.
+        heap, still_open = self._heap, self._open
+        while heap and heap[0] < self.position and heap[0] not in still_open:
+            heapq.heappop(heap)

@@ -1,0 +1,129 @@
+"""`/health` and `/metrics` of running consumers, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from feedline.consumer.pipeline_status import PipelineStatus
+
+# A status older than this says that the polling thread hangs.
+STATUS_TOO_OLD_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A consumer as telemetry sees it: by feed, its status now, and the sink's counters by name."""
+
+    status: Callable[[], PipelineStatus]
+    counters: Callable[[], Mapping[str, int]]
+    stall_s: float
+
+
+def problems(watched: Mapping[str, Watched]) -> list[str]:
+    """What is wrong now, a sentence each; nothing when all is well."""
+    found = []
+    for feed, one in watched.items():
+        status = one.status()
+        age = time.monotonic() - status.taken_at
+        if age > STATUS_TOO_OLD_S:
+            found.append(f"{feed}: the polling thread has said nothing for {age:.0f} s")
+        found += [
+            f"{feed}: {p.topic} [{p.partition}] has stood at offset {p.next_offset} for {p.stalled_s:.0f} s, "
+            f"with {p.lag} offsets to go"
+            for p in status.stalled(one.stall_s)
+        ]
+    return found
+
+
+class _Collector:
+    def __init__(self, watched: Mapping[str, Watched]) -> None:
+        self._watched = watched
+
+    def collect(self) -> Iterator[Metric]:
+        place = ["feed", "topic", "partition"]
+        lag = GaugeMetricFamily("feedline_consumer_lag", "Offsets not dealt with yet.", labels=place)
+        stalled = GaugeMetricFamily(
+            "feedline_consumer_partition_stalled", "1 when there is lag and no progress.", labels=place
+        )
+        gauges = {
+            "in_flight": GaugeMetricFamily("feedline_consumer_in_flight", "Messages taken, not done.", labels=["feed"]),
+            "in_flight_bytes": GaugeMetricFamily("feedline_consumer_in_flight_bytes", "Their bytes.", labels=["feed"]),
+            "commit_age_s": GaugeMetricFamily(
+                "feedline_consumer_commit_age_seconds", "For how long something done is not committed.", labels=["feed"]
+            ),
+            "workers": GaugeMetricFamily(
+                "feedline_consumer_workers", "Threads that call the handler.", labels=["feed"]
+            ),
+        }
+        counters = {
+            name: CounterMetricFamily(f"feedline_consumer_{name}", text, labels=["feed"])
+            for name, text in (
+                ("handled", "Messages done."),
+                ("failed", "Calls of the handler that failed."),
+                ("rebalances", "Assignments, revocations and losses."),
+            )
+        }
+        sink: dict[str, CounterMetricFamily] = {}
+        for feed, one in self._watched.items():
+            status = one.status()
+            for p in status.partitions:
+                labels = [feed, p.topic, str(p.partition)]
+                lag.add_metric(labels, p.lag)
+                stalled.add_metric(labels, float(p.stalled_s > one.stall_s))
+            for family in (gauges, counters):
+                for name, metric in family.items():
+                    metric.add_metric([feed], getattr(status, name))
+            for name, value in one.counters().items():
+                metric = sink.setdefault(
+                    name, CounterMetricFamily(f"feedline_load_{name}", f"Loaded: {name}.", labels=["feed"])
+                )
+                metric.add_metric([feed], value)
+        yield from (lag, stalled, *gauges.values(), *counters.values(), *sink.values())
+
+
+@contextmanager
+def serve_telemetry(watched: Mapping[str, Watched], host: str, port: int) -> Iterator[int]:
+    """Serves in a thread of its own until the end of the block; yields the port, a free one for 0."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(watched))
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/health":
+                wrong = problems(watched)
+                body = json.dumps({"status": "failing" if wrong else "ok", "reasons": wrong}).encode()
+                self._send(503 if wrong else 200, "application/json", body)
+            elif self.path == "/metrics":
+                self._send(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+            else:
+                self._send(404, "text/plain", b"/health or /metrics\n")
+
+        def _send(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Says nothing: probes come every few seconds."""
+
+    server = ThreadingHTTPServer((host, port), Answer)
+    thread = threading.Thread(target=server.serve_forever, name="feedline-telemetry", daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

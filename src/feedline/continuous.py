@@ -1,0 +1,207 @@
+"""Continuous loading: a pipelined consumer whose handler loads micro-batches into the warehouse as they come.
+
+The same transaction as a planned load: rows, ledger and checkpoints together. Where a partition begins is the
+checkpoint's to say, and the group's offsets are committed after it. A loader that lost its partition and does not know
+yet is fenced by the checkpoint's epoch, which its transaction compares and swaps.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from snowflake.connector import SnowflakeConnection
+from snowflake.connector.errors import Error
+
+from feedline.batch.error_record import refused_batch
+from feedline.catalog import Feed
+from feedline.consumer.claim import Claim, Work
+from feedline.consumer.ownership import Place
+from feedline.consumer.pipeline_policy import Batching, Ordering, PipelinePolicy, Rebalance
+from feedline.consumer.pipelined import PipelinedConsumer
+from feedline.consumer.range_reader import batch_of, group_of
+from feedline.consumer.ranges import LoadRange, PartitionSpan
+from feedline.errors import ConfigurationError, LostRaceError, WarehouseUnavailableError
+from feedline.kafka.admin import watermarks
+from feedline.kafka.registry import registry_client, writer_schema
+from feedline.producer.error_report import ErrorReporter
+from feedline.settings import Settings
+from feedline.warehouse.connection import connect, open_warehouse
+from feedline.warehouse.ledger import read_checkpoints
+from feedline.warehouse.load import LoadPolicy, LoadResult, Step, load_batches
+
+logger = logging.getLogger(__name__)
+
+# Messages of other feeds alone move no checkpoint at once: a transaction each would be work for nothing.
+MOVE_EMPTY_S = 60.0
+# Shorter than a planned load's: the engine tries again by itself, and must notice that it shall end.
+FENCE_BUDGET_S = 30.0
+
+
+def loading_policy(
+    *,
+    max_messages: int = 2_000,
+    max_bytes: int = 48 * 1024 * 1024,
+    max_age_s: float = 5.0,
+    rebalance: Rebalance = Rebalance.COOPERATIVE,
+    drain_s: float = 30.0,
+    stall_s: float = 120.0,
+) -> PipelinePolicy:
+    """A feed's loads take turns in the warehouse, so one worker loads; a load's chunk closes by count, bytes or age."""
+    return PipelinePolicy(
+        workers=1,
+        ordering=Ordering.TOPIC,
+        batching=Batching(max_messages=max_messages, max_bytes=max_bytes, max_age_s=max_age_s),
+        rebalance=rebalance,
+        queue_messages=2 * max_messages,
+        queue_bytes=2 * max_bytes,
+        drain_s=drain_s,
+        stall_s=stall_s,
+    )
+
+
+class FeedLoader:
+    """The handler and the positions of one feed's continuous load; use `continuous_load`."""
+
+    def __init__(self, settings: Settings, feed: Feed) -> None:
+        self._settings = settings
+        self._feed = feed
+        self._topic = feed.topic.name
+        self._registry = registry_client(settings.registry)
+        self._reporter = ErrorReporter(settings.kafka, feed)
+        self._connection: SnowflakeConnection | None = None
+        # Where the next load of a claim begins: at its checkpoint, whatever of it was read or passed over since.
+        self._loaded_to: dict[tuple[Place, int], int] = {}
+        self._checkpoints: dict[Place, int] = {}
+        self._moved_at = 0.0
+        self.records = 0
+        self.batches = 0
+        self.error_batches = 0
+        self.duplicate_batches = 0
+        self.transactions = 0
+
+    def positions(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        """Where the warehouse says that partitions begin; those never loaded begin with the topic.
+
+        Raises ConfigurationError when a checkpoint lies beyond its partition's end.
+        """
+        with open_warehouse(self._settings.warehouse) as connection:
+            checkpoints = read_checkpoints(connection, self._feed.name, self._topic)
+        marks = watermarks(self._settings.kafka, self._topic, [partition for _, partition in places])
+        starts: dict[Place, int] = {}
+        for place in places:
+            low, high = marks[place[1]]
+            at = checkpoints.get(place[1], low)
+            if at > high:
+                raise ConfigurationError(
+                    f"the warehouse has loaded the partition up to offset {at}, and it ends at {high}: the topic was "
+                    "made anew; delete its rows of CONTROL.CONSUMER_CHECKPOINT, then start again",
+                    feed=self._feed.name,
+                    topic=self._topic,
+                    partition=place[1],
+                    offset=at,
+                )
+            if at < low:
+                logger.error(
+                    "feed %s, %s partition %d: offsets %d to %d left the topic before they were loaded; produce again "
+                    "any delivery whose books do not balance",
+                    *(self._feed.name, *place, at, low - 1),
+                )
+            self._checkpoints[place] = at
+            starts[place] = max(at, low)
+        return starts
+
+    def __call__(self, work: Work) -> None:
+        """Loads what of the work is the feed's, in one transaction with the checkpoints of its partitions."""
+        ends: dict[Claim, int] = {}
+        batches = []
+        for message, claim, offset, _ in work.entries:
+            ends[claim] = offset + 1
+            batch = batch_of(message, self._feed.name, self._reporter.forward)
+            if batch is not None:
+                batches.append(batch)
+        if not batches and time.monotonic() - self._moved_at < MOVE_EMPTY_S:
+            return
+        spans = []
+        for claim, end in ends.items():
+            start = self._loaded_to.get((claim.where, claim.generation), self._checkpoints[claim.where])
+            if start < end:
+                spans.append(PartitionSpan(claim.where[1], start, end, readable_from=min(claim.start, end)))
+        if not spans or not work.held:
+            return
+        batches.sort(key=lambda batch: (batch.partition, batch.offset))
+
+        def refuse_when_taken_away(step: Step) -> None:
+            if step is Step.COMMITTING and not work.held:
+                raise LostRaceError(
+                    "the partitions were taken away; nothing was changed", feed=self._feed.name, topic=self._topic
+                )
+
+        try:
+            result = load_batches(
+                self._session(),
+                self._feed,
+                LoadRange(self._feed.name, self._topic, tuple(spans)),
+                batches,
+                lambda schema_id: writer_schema(self._registry, schema_id),
+                on_bad_batch=lambda batch, error: self._reporter.report(
+                    refused_batch(batch.headers, batch.value, error)
+                ),
+                on_step=refuse_when_taken_away,
+                policy=LoadPolicy(fence_budget_s=FENCE_BUDGET_S),
+            )
+        except WarehouseUnavailableError:
+            # The session may be what is broken: the next attempt gets a new one.
+            self._disconnect()
+            raise
+        self._count(result)
+        self._moved_at = time.monotonic()
+        self._loaded_to.update({(claim.where, claim.generation): end for claim, end in ends.items()})
+
+    def close(self) -> None:
+        self._disconnect()
+        self._reporter.close()
+
+    def _session(self) -> SnowflakeConnection:
+        if self._connection is None:
+            self._connection = connect(self._settings.warehouse)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(Error):
+                self._connection.close()
+            self._connection = None
+
+    def _count(self, result: LoadResult) -> None:
+        self.records += result.records
+        self.batches += result.batches
+        self.error_batches += result.error_batches
+        self.duplicate_batches += result.duplicate_batches
+        self.transactions += result.transactions
+
+
+@contextmanager
+def continuous_load(
+    settings: Settings, feed: Feed, policy: PipelinePolicy | None = None
+) -> Iterator[tuple[PipelinedConsumer, FeedLoader]]:
+    """A feed's consumer, started; at the end it is stopped, drained and waited for.
+
+    Raises what stopped it, at the end: everything but retriable errors and bad batches does.
+    """
+    loader = FeedLoader(settings, feed)
+    consumer = PipelinedConsumer(
+        settings.kafka,
+        loader,
+        group_id=group_of(feed.name),
+        topics=[feed.topic.name],
+        policy=policy or loading_policy(),
+        positions=loader.positions,
+    )
+    try:
+        with consumer:
+            yield consumer, loader
+    finally:
+        loader.close()
