@@ -1,0 +1,170 @@
+"""The steps of an intraday pass: take what has come since the last one, all the way into the tables.
+
+A pass ends nothing: it may run at any time, any number of times, and beside another one or beside the end of day.
+What is on the topic is loaded from the feed's checkpoints on, whether the manifest that ends its delivery is there or
+not, so that records which a program produces one by one are in the table before their delivery is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from snowflake.connector import SnowflakeConnection
+
+from feedline.batch.identity import Cycle
+from feedline.batch.manifest import DeliveryManifest
+from feedline.catalog import Feed
+from feedline.consumer.manifests import find_manifests
+from feedline.consumer.ranges import LoadRange, plan_to_end
+from feedline.cycle import check_same_topic, is_kept, produce_source
+from feedline.errors import ControlMismatchError
+from feedline.kafka.admin import admin_client, partition_count, watermarks
+from feedline.producer.delivery import BulkPolicy
+from feedline.producer.intraday_files import LandedDelivery
+from feedline.settings import Settings
+from feedline.warehouse.connection import Session
+from feedline.warehouse.deliveries import COMPLETE, deliveries_of
+from feedline.warehouse.ledger import read_checkpoints
+from feedline.warehouse.partial import loaded_deliveries, validate_partial
+from feedline.warehouse.report import ValidationReport
+from feedline.warehouse.validate import validate_delivery
+
+EXCHANGE_TIMEZONE = ZoneInfo("America/New_York")
+# Nothing of a business date is produced earlier; senders in Asia begin the evening before.
+DAY_BEGINS_BEFORE = timedelta(hours=12)
+# One task for so many unread offsets of the topic, up to the most.
+OFFSETS_A_RANGE = 2_000
+MAX_RANGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DaySoFar:
+    """What is in a feed's table of the day's intraday deliveries.
+
+    complete: deliveries that hold against their manifest; open: those whose manifest has not come, or not all of
+    whose messages are loaded; records: rows of both; reports: of the checks made now.
+    """
+
+    feed: str
+    business_date: date
+    complete: int
+    open: int
+    records: int
+    reports: tuple[ValidationReport, ...]
+
+    def raise_for_failures(self) -> None:
+        """Raises ValidationFailedError for the first delivery that failed a check."""
+        for report in self.reports:
+            report.raise_for_failures()
+
+
+def day_begins(business_date: date) -> datetime:
+    """From when on the topic can hold something of a business date."""
+    return datetime.combine(business_date, time(), EXCHANGE_TIMEZONE) - DAY_BEGINS_BEFORE
+
+
+def announced_deliveries(settings: Settings, feed: Feed, business_date: date) -> dict[str, DeliveryManifest]:
+    """The day's intraday deliveries that are closed on the topic, by their ids."""
+    return find_manifests(
+        settings.kafka,
+        feed.topic.name,
+        feed=feed.name,
+        business_date=business_date,
+        cycle=Cycle.INTRADAY,
+        since=day_begins(business_date),
+    )
+
+
+def produce_landed(
+    settings: Settings,
+    feed: Feed,
+    landed: Iterable[LandedDelivery],
+    announced: Mapping[str, DeliveryManifest],
+    *,
+    policy: BulkPolicy | None = None,
+) -> tuple[tuple[DeliveryManifest, ...], tuple[str, ...]]:
+    """Produces the landed deliveries that are not on the topic yet; their manifests, and why others were refused.
+
+    A delivery that cannot be used holds up no other one. Raises what `produce_delivery` raises for other reasons than
+    the delivery's own content.
+    """
+    produced, refused = [], []
+    for delivery in landed:
+        if delivery.source is None:
+            refused.append(delivery.refused)
+            continue
+        known = announced.get(delivery.source.control.delivery.delivery_id)
+        if known is not None and is_kept(settings, feed, known):
+            continue
+        try:
+            produced.append(produce_source(settings, feed, delivery.source, policy=policy))
+        except ControlMismatchError as error:
+            refused.append(str(error))
+    return tuple(produced), tuple(refused)
+
+
+def plan_what_is_there(
+    settings: Settings, connection: SnowflakeConnection, feed: Feed, *, max_ranges: int = MAX_RANGES
+) -> tuple[LoadRange, ...]:
+    """The ranges from the feed's checkpoints to the topic's end now; empty when all of it is loaded.
+
+    Raises ConfigurationError when the checkpoints are beyond the topic's end.
+    """
+    topic = feed.topic.name
+    checkpoints = read_checkpoints(connection, feed.name, topic)
+    marks = watermarks(settings.kafka, topic, range(partition_count(admin_client(settings.kafka), topic)))
+    check_same_topic(feed, checkpoints, marks)
+    unread = sum(high - max(low, checkpoints.get(partition, low)) for partition, (low, high) in marks.items())
+    wanted = min(max_ranges, 1 + unread // OFFSETS_A_RANGE)
+    return plan_to_end(feed.name, topic, checkpoints, marks, wanted)
+
+
+def positions(settings: Settings, connection: SnowflakeConnection, feed: Feed) -> dict[int, int]:
+    """The next offset to load of every partition; what lies there or after has not been loaded."""
+    topic = feed.topic.name
+    checkpoints = read_checkpoints(connection, feed.name, topic)
+    marks = watermarks(settings.kafka, topic, range(partition_count(admin_client(settings.kafka), topic)))
+    return {partition: max(low, checkpoints.get(partition, low)) for partition, (low, _) in marks.items()}
+
+
+def validate_day_so_far(
+    settings: Settings, connection: SnowflakeConnection, feed: Feed, business_date: date
+) -> DaySoFar:
+    """Checks what is loaded of the day's intraday deliveries; those that are whole become COMPLETE.
+
+    A delivery that was found COMPLETE before and was not produced again since is not looked at again.
+    """
+    session = Session(connection, feed=feed.name)
+    loaded = loaded_deliveries(session, feed, business_date, Cycle.INTRADAY)
+    announced = announced_deliveries(settings, feed, business_date)
+    done = {
+        row.delivery_id: row
+        for row in deliveries_of(session, business_date)
+        if row.feed == feed.name and row.status == COMPLETE
+    }
+    checkpoints = read_checkpoints(connection, feed.name, feed.topic.name)
+    complete, reports = 0, []
+    for delivery_id in sorted(loaded.keys() | announced.keys()):
+        manifest, row = announced.get(delivery_id), done.get(delivery_id)
+        if row is not None and (manifest is None or row.produced_at >= manifest.produced_at):
+            complete += 1
+        elif manifest is not None and _is_loaded(manifest, checkpoints):
+            report = validate_delivery(connection, feed, manifest)
+            complete += report.passed
+            reports.append(report)
+        elif delivery_id in loaded:
+            reports.append(validate_partial(connection, feed, delivery_id))
+    known = loaded.keys() | announced.keys()
+    return DaySoFar(feed.name, business_date, complete, len(known) - complete, sum(loaded.values()), tuple(reports))
+
+
+def _is_loaded(manifest: DeliveryManifest, checkpoints: Mapping[int, int]) -> bool:
+    return all(checkpoints.get(held.partition, 0) >= held.end_offset for held in manifest.partitions)
+
+
+def unknown_of(landed: Collection[LandedDelivery], known: Collection[str]) -> tuple[LandedDelivery, ...]:
+    """Those whose control file, with this content, is not among the known fingerprints."""
+    return tuple(delivery for delivery in landed if delivery.fingerprint not in known)
