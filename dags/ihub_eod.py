@@ -1,7 +1,7 @@
 """### iHUB end of day
 
-Takes every feed of one business date from its files through Kafka into its Snowflake tables. Runs on weekdays at 18:30
-New York time; **Trigger** opens a form for another date, some of the feeds, or a dry run.
+Takes every feed of one business date from its files through Kafka into its Snowflake tables. Runs on days the
+New York exchange trades, at 18:30 its time; **Trigger** opens a form for another date, some of the feeds, or a dry run.
 
 | Step | What it does |
 |---|---|
@@ -25,7 +25,6 @@ from airflow.sdk import (
     DAG,
     Asset,
     AsyncCallback,
-    CronTriggerTimetable,
     DeadlineAlert,
     DeadlineReference,
     Param,
@@ -35,6 +34,7 @@ from airflow.sdk import (
 )
 
 from feedline_airflow import eod_steps as steps
+from feedline_airflow.exchange_timetable import ExchangeDayTimetable
 from feedline_airflow.retry_policy import RetryUnlessTerminal
 from feedline_airflow.run_options import EXCHANGE_TIMEZONE
 from feedline_airflow.sla_steps import cycle_overdue
@@ -101,7 +101,7 @@ with DAG(
     description="Feed files of one business date through Kafka into Snowflake, checked and published per feed.",
     doc_md=__doc__,
     # Without a start date the first scheduled run is the next one due, not the last one missed.
-    schedule=CronTriggerTimetable("30 18 * * MON-FRI", timezone=EXCHANGE_TIMEZONE),
+    schedule=ExchangeDayTimetable("30 18 * * MON-FRI", timezone=EXCHANGE_TIMEZONE),
     catchup=False,
     # A run that waits for a late feed holds up neither the next day nor a past date that is run again meanwhile.
     max_active_runs=3,
