@@ -64,6 +64,8 @@ def print_error(error: StoredError, state: ErrorState, dismissal: Dismissal | No
     console.print(shown)
     if culprit is not None:
         console.print(Text(f"culprit: {text[slice(*culprit)]}"))
+    elif error.is_line and error.field_path:
+        console.print(Text(f"culprit: {error.field_path}, which is not there"))
     if len(error.value) > SHOWN_BYTES:
         console.print(Text(f"... of {len(error.value)} bytes: `feedline errors export` writes all"))
 

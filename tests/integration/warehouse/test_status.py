@@ -112,6 +112,52 @@ def test_loading_a_day_again_changes_no_row(desk, connection):
     assert statuses("load") == statuses("load")
 
 
+def test_a_bad_record_is_worked_off_from_the_command_line(desk, tmp_path):
+    spoil_a_record(desk, "ledger_balances")
+    good = control_path(desk.landing, "ledger_balances", DAY)
+    [file] = json.loads(good.read_text(encoding="utf-8"))["files"]
+    first = good.with_name(file["name"]).read_bytes().splitlines()[0]
+    for name in FEEDS:
+        cycle.produce(desk, load_catalog(desk.catalog).feed(name), DAY)
+    assert statuses("load")[0] == 0
+
+    code, _ = _errors("list")
+    assert code == 0
+    _, [counted] = _errors("list", "--state", "open", "--format", "json")
+    assert (counted["feed"], counted["error_code"], counted["errors"]) == ("ledger_balances", "SchemaMismatchError", 1)
+    _, [error] = _errors("list", "--each", "--format", "json")
+    shown = CliRunner().invoke(main, ["errors", "show", error["id"]])
+    assert shown.exit_code == 0, shown.output
+    assert "culprit: balance_id, which is not there" in shown.stdout
+
+    export = tmp_path / "corrected.jsonl"
+    assert _errors("export", "--business-date", DAY.isoformat(), "--file", str(export))[0] == 0
+    assert _errors("export", "--file", str(export))[0] == 1
+    line = json.loads(export.read_text(encoding="utf-8"))
+    refused = CliRunner().invoke(main, ["errors", "redrive", "--file", str(export)])
+    assert refused.exit_code == 1
+    assert "line 1: balance_id" in refused.stderr
+
+    # Another account: a record whose keys are in the delivery already would be refused by its validation.
+    record = {**json.loads(first), "gl_account_code": "9999-NEW"}
+    export.write_text(json.dumps({**line, "record": record}) + "\n", encoding="utf-8")
+    code, dry = _errors("redrive", "--file", str(export), "--dry-run", "--format", "json")
+    assert (code, dry["deliveries"][0]["errors"], dry["deliveries"][0]["status"]) == (0, 1, "dry run")
+    code, done = _errors("redrive", "--file", str(export), "--format", "json")
+    assert (code, done["deliveries"][0]["records_loaded"], done["deliveries"][0]["status"]) == (0, 1, "COMPLETE")
+    _, rows = statuses("delivery", "status")
+    ledger = rows["ledger_balances"]
+    assert (ledger["errors"], ledger["redriven"], ledger["balanced"]) == (0, 1, True)
+    assert _errors("list", "--state", "open", "--format", "json") == (0, [])
+    assert CliRunner().invoke(main, ["errors", "redrive", "--as-is"]).exit_code == 2
+
+
+def _errors(*arguments):
+    """Exit code of `feedline errors`, and what it prints when that is JSON."""
+    result = CliRunner().invoke(main, ["errors", *arguments])
+    return result.exit_code, json.loads(result.stdout) if "json" in arguments else None
+
+
 def test_a_record_sent_to_the_error_topic_twice_counts_once(desk):
     [topic] = load_catalog(desk.catalog).topics()
     producer = Producer(dict(desk.kafka))
