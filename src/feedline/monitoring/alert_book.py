@@ -54,12 +54,13 @@ def claim(session: Session, wanted: Sequence[Alert], now: datetime) -> list[Clai
 
     Of two evaluations at once each alert goes to one. Raises LostRaceError, WarehouseUnavailableError.
     """
-    if not wanted and not _unsent(session, now):
+    # Most looks find nothing new: those take no turn.
+    if not _unsent(session, now) and {alert.alert_id for alert in wanted} <= _known(session, _ids(wanted)):
         return []
     claim_id = str(uuid.uuid4())
     begin_behind(session, SLA_FENCE, "evaluation of the SLAs", budget_s=TURN_BUDGET_S)
     try:
-        known = _known(session, [alert.alert_id for alert in wanted])
+        known = _known(session, _ids(wanted))
         again = _unsent(session, now)
         # Two of one evaluation may have the same id, as when a feed is named twice.
         fresh = {alert.alert_id: alert for alert in wanted if alert.alert_id not in known}
@@ -112,6 +113,10 @@ def alerts_of(session: Session, business_date: date) -> list[tuple[Alert, str]]:
         doing="cannot read the alerts",
     )
     return [(_alert(row[:-1]), row[-1]) for row in rows]
+
+
+def _ids(alerts: Sequence[Alert]) -> list[str]:
+    return [alert.alert_id for alert in alerts]
 
 
 def _known(session: Session, ids: Collection[str]) -> set[str]:

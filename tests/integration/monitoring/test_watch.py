@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
 from feedline import cycle
 from feedline.batch.control_file import delivery_folder
 from feedline.catalog import ExchangeTime, Sla, load_catalog
+from feedline.cli.main import main
 from feedline.datagen import generate_day
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.monitoring.alert_book import CLAIM_HOLDS, alerts_of
@@ -186,3 +189,22 @@ def test_without_a_channel_an_alert_is_recorded_and_the_log_says_what_to_set_up(
     desk.look(channels={})
     assert desk.statuses() == [("late", "RECORDED")]
     assert "feedline_alerts_webhook" in caplog.text
+
+
+def test_the_command_shows_what_is_late_by_how_much_and_who_was_told(desk, tmp_path, monkeypatch):
+    desk.look()
+    file = tmp_path / "settings.json"
+    of_stack = {name: dict(getattr(desk.settings, name)) for name in ("kafka", "registry", "warehouse")}
+    file.write_text(json.dumps({**of_stack, "landing": str(desk.settings.landing)}), encoding="utf-8")
+    monkeypatch.setenv("FEEDLINE_SETTINGS", str(file))
+    options = ["sla", "--business-date", desk.day.isoformat(), "--feeds", "accounts"]
+    shown = CliRunner().invoke(main, [*options, "--format", "json"])
+    assert shown.exit_code == 4
+    document = json.loads(shown.stdout)
+    [accounts], [alert] = document["feeds"], document["alerts"]
+    assert accounts["arrived"]["standing"] == "missing"
+    assert accounts["arrived"]["lateSeconds"] > 0
+    assert (alert["feed"], alert["stage"], alert["status"]) == ("accounts", "arrived", "SENT")
+    table = CliRunner().invoke(main, options)
+    assert "missing, " in table.stdout
+    assert "has not arrived" in table.stderr
