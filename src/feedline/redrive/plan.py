@@ -6,15 +6,16 @@ memory holds the errors' headers and one record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from snowflake.connector import SnowflakeConnection
 
 from feedline.batch.identity import Delivery
-from feedline.catalog import Catalog
+from feedline.catalog import Catalog, Feed
 from feedline.errors import CorruptBatchError, FeedlineError, RecordTooLargeError, SchemaMismatchError
+from feedline.redrive.business_keys import Key, key_of, keys_in_table
 from feedline.redrive.correction_file import read_corrections
 from feedline.redrive.mend import Content, Mender
 from feedline.redrive.states import ErrorState, ErrorStates
@@ -90,7 +91,8 @@ def plan_corrections(
         if key not in plan.errors and key not in plan.redriven
     ]
     contents = ((plan.errors.get(one.error_id), one.records, one.line) for one in read_corrections(path))
-    refused += _check(((error, content, line) for error, content, line in contents if error is not None), menders)
+    found = ((error, content, line) for error, content, line in contents if error is not None)
+    refused += _check(connection, catalog, found, menders)
     if refused:
         raise _refused(sorted(refused, key=lambda one: one.line or 0), len(lines), path)
     return replace(plan, corrections=path)
@@ -108,7 +110,7 @@ def plan_as_they_are(
     if not plan.errors:
         return plan
     stored = errors_of(settings, catalog, replace(selection, error_ids=frozenset(plan.errors)))
-    refused = tuple(_check(((error, None, None) for error in stored), menders))
+    refused = tuple(_check(connection, catalog, ((error, None, None) for error in stored), menders))
     out = {one.error_id for one in refused}
     kept = {key: error for key, error in plan.errors.items() if key not in out}
     return replace(plan, errors=kept, refused=refused)
@@ -152,14 +154,38 @@ def _sorted_by_state(
     return RedrivePlan(errors, redriven, dismissed)
 
 
-def _check(items: Iterable[tuple[StoredError, Content, int | None]], menders: Menders) -> list[Refusal]:
+def _check(
+    connection: SnowflakeConnection,
+    catalog: Catalog,
+    items: Iterable[tuple[StoredError, Content, int | None]],
+    menders: Menders,
+) -> list[Refusal]:
     refused = []
+    keyed: dict[Delivery, dict[Key, list[tuple[str, int | None]]]] = {}
     for error, content, line in items:
         try:
             menders(error.feed).mend(error, content)
         except (SchemaMismatchError, RecordTooLargeError, CorruptBatchError) as problem:
             refused.append(Refusal(error.error_id, problem.reason, line, problem.where.field))
+            continue
+        if error.is_line and error.delivery is not None:
+            key = key_of(catalog.feed(error.feed), error.value if content is None else content[0])
+            if key is not None:
+                keyed.setdefault(error.delivery, {}).setdefault(key, []).append((error.error_id, line))
+    for delivery, keys in keyed.items():
+        refused += _repeated(connection, catalog.feed(delivery.feed), delivery, keys)
     return refused
+
+
+def _repeated(
+    connection: SnowflakeConnection, feed: Feed, delivery: Delivery, keys: Mapping[Key, list[tuple[str, int | None]]]
+) -> Iterator[Refusal]:
+    """All but the first record of each key, and the first too when the table has one."""
+    there = keys_in_table(connection, feed, delivery.delivery_id, list(keys))
+    for key, records in keys.items():
+        for error_id, line in records if key in there else records[1:]:
+            reason = f"the delivery has a record with the business key {', '.join(key)} already"
+            yield Refusal(error_id, reason, line, ", ".join(feed.business_keys))
 
 
 def _refused(refused: list[Refusal], corrections: int, path: Path) -> FeedlineError:

@@ -170,6 +170,12 @@ def test_a_correction_that_is_still_bad_is_refused_with_line_and_field_and_nothi
     with pytest.raises(SchemaMismatchError, match="has no record") as caught:
         desk.redrive(desk.file([good, exported[2]]))
     assert caught.value.where.line == 2
+    loaded = json.loads(bulk.lines("positions")[3], parse_float=Decimal)
+    with pytest.raises(
+        SchemaMismatchError, match=r"line 1: .*the delivery has a record with the business key"
+    ) as caught:
+        desk.redrive(desk.file([{**exported[0], "record": loaded}, good]))
+    assert caught.value.where.line == 1
     assert len(bulk.read_topic(desk.feed.topic.name)) == lying
     assert desk.states() == [ErrorState.OPEN] * 3
 

@@ -138,7 +138,7 @@ def test_a_bad_record_is_worked_off_from_the_command_line(desk, tmp_path):
     assert refused.exit_code == 1
     assert "line 1: balance_id" in refused.stderr
 
-    # Another account: a record whose keys are in the delivery already would be refused by its validation.
+    # Another account: a record whose keys are in the delivery already would be refused.
     record = {**json.loads(first), "gl_account_code": "9999-NEW"}
     export.write_text(json.dumps({**line, "record": record}) + "\n", encoding="utf-8")
     code, dry = _errors("redrive", "--file", str(export), "--dry-run", "--format", "json")
