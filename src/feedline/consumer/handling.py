@@ -68,17 +68,17 @@ class Handling:
                     break
                 self._call(part)
                 done += len(part)
+                # At once: a slow message behind it in the same hand must not keep it from being committed.
+                self._say(part, [])
         except RetriableError as error:
             self._try_again(hold, done, part, error)
             return
         except BaseException as error:  # noqa: BLE001 - raised again by `PipelinedConsumer.wait`
             self.failure = self.failure or error
-            self._say(entries[:done], self._schedule.release(hold, []))
+            self._say([], self._schedule.release(hold, []))
             return
         if hold.attempt and done == len(entries):
             self._schedule.succeeded(hold)
-        # Told before it is let go: whoever waits for the hand to be empty finds all of it in the outcomes.
-        self._say(entries[:done], [])
         self._say([], self._schedule.release(hold, entries[done:]))
 
     def _call(self, part: list[Entry]) -> None:
@@ -109,9 +109,7 @@ class Handling:
         if hold.attempt & (hold.attempt + 1) == 0:
             # Attempts 1, 2, 4, 8 and so on: an outage must not flood the log.
             logger.warning("attempt %d failed, again in %.1f s: %s", hold.attempt + 1, seconds, error)
-        entries = hold.entries
-        self._say(entries[:done], [])
-        given_up = self._schedule.delay(hold, part, entries[done + len(part) :], seconds)
+        given_up = self._schedule.delay(hold, part, hold.entries[done + len(part) :], seconds)
         # With one lane for all, everything waits for it anyway, and the queue's bounds hold.
         if self._policy.ordering is not Ordering.TOPIC:
             self.troubled.append(part[0][1])

@@ -35,6 +35,13 @@ class Rebalance(StrEnum):
     COOPERATIVE = "cooperative"
     CONSUMER = "consumer"
 
+    @property
+    def ruled_by_broker(self) -> tuple[str, ...]:
+        """librdkafka's settings that a client may not name under it."""
+        if self is not Rebalance.CONSUMER:
+            return ()
+        return ("session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy", "group.protocol.type")
+
     def settings(self) -> dict[str, str]:
         """librdkafka's settings for it."""
         if self is Rebalance.CONSUMER:

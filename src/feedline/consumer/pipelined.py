@@ -151,7 +151,9 @@ class PipelinedConsumer:
             "on_commit": self._ownership.committed,
             **self._policy.rebalance.settings(),
         }
-        consumer = Consumer(consumer_config(self._kafka, group_id=self._group_id) | settings)
+        known = consumer_config(self._kafka, group_id=self._group_id)
+        ruled = self._policy.rebalance.ruled_by_broker
+        consumer = Consumer({name: value for name, value in known.items() if name not in ruled} | settings)
         self._ownership.subscribe(consumer, self._topics)
         return consumer
 

@@ -79,8 +79,18 @@ class Arrivals:
             raise arrival
         return arrival
 
+    def waiting(self) -> list[Arrival]:
+        """What has come and was not asked for yet; raises as `next` does."""
+        found = []
+        while not self._queue.empty():
+            arrival = self._queue.get_nowait()
+            if isinstance(arrival, Exception):
+                raise arrival
+            found.append(arrival)
+        return found
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Watch:
     """One client and its waiters; used in its event loop only."""
 

@@ -1,0 +1,126 @@
+"""Continuous loading is as exact as a planned load: rows, ledger, checkpoints and offsets agree whatever happens."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from feedline.catalog import load_catalog
+from feedline.consumer.group_offsets import follow_checkpoints
+from feedline.consumer.pipeline_status import PartitionStatus, PipelineStatus
+from feedline.consumer.telemetry import Watched, serve_telemetry
+from feedline.continuous import continuous_load, loading_policy
+from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.warehouse.ledger import read_checkpoints
+
+POLICY = loading_policy(max_age_s=0.2)
+
+
+def checkpoints(holdings):
+    return read_checkpoints(holdings.connection, holdings.feed.name, holdings.feed.topic.name)
+
+
+def until(met, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def test_what_comes_is_loaded_once_and_a_restart_loads_nothing_again(holdings, make_holding):
+    holdings.publish([make_holding(n) for n in range(40)])
+    with continuous_load(holdings.settings, holdings.feed, POLICY) as (_, loader):
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        holdings.publish([make_holding(n) for n in range(40, 60)])
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        assert loader.records == 60
+    with continuous_load(holdings.settings, holdings.feed, POLICY) as (consumer, loader):
+        until(lambda: len(consumer.status().partitions) == 4)
+        holdings.publish([make_holding(60)])
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        assert loader.records == 1
+    assert holdings.orders() == list(range(61))
+
+
+def test_the_warehouse_says_where_to_begin_and_not_the_groups_offsets(holdings, make_holding):
+    holdings.publish([make_holding(n) for n in range(40)])
+    # As if offsets had been committed for what was never loaded.
+    follow_checkpoints(holdings.settings.kafka, holdings.feed.name, holdings.feed.topic.name, holdings.ends)
+    with continuous_load(holdings.settings, holdings.feed, POLICY):
+        until(lambda: checkpoints(holdings) == holdings.ends)
+    assert holdings.orders() == list(range(40))
+
+
+def test_a_planned_load_and_a_continuous_one_of_the_same_batches_load_them_once(holdings, make_holding):
+    holdings.publish([make_holding(n) for n in range(200)])
+    with continuous_load(holdings.settings, holdings.feed, POLICY):
+        until(lambda: bool(checkpoints(holdings)) or True)
+        try:
+            holdings.load()
+        except Exception as error:  # noqa: BLE001 - losing the race is one of the two right outcomes
+            assert type(error).__name__ == "LostRaceError"  # noqa: PT017
+        until(lambda: checkpoints(holdings) == holdings.ends)
+    assert holdings.orders() == list(range(200))
+
+
+def test_health_tells_a_stalled_partition_and_metrics_its_lag():
+    stalled = PartitionStatus(
+        topic="T", partition=3, next_offset=5, committed=5, end=9, in_flight=0, backing_off=False, stalled_s=61.0
+    )
+    status = [PipelineStatus(partitions=(stalled,), workers=1)]
+    watched = {"holdings": Watched(lambda: status[0], lambda: {"records": 7}, 60.0)}
+    with serve_telemetry(watched, "127.0.0.1", 0) as port:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+        assert refused.value.code == 503
+        assert json.load(refused.value)["reasons"] == [
+            "holdings: T [3] has stood at offset 5 for 61 s, with 4 offsets to go"
+        ]
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        assert 'feedline_consumer_lag{feed="holdings",partition="3",topic="T"} 4.0' in metrics
+        assert 'feedline_load_records_total{feed="holdings"} 7.0' in metrics
+        status[0] = PipelineStatus(workers=1)
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+
+
+def test_the_service_answers_and_ends_with_0_when_it_is_told_to(warehouse_settings, connection, tmp_path):
+    feed = load_catalog().feed("positions")
+    ensure_topics(admin_client(warehouse_settings.kafka), [feed.topic], warehouse_settings.replication_factor)
+    file = tmp_path / "settings.json"
+    document = {name: dict(getattr(warehouse_settings, name)) for name in ("kafka", "registry", "warehouse")} | {
+        "landing": str(warehouse_settings.landing)
+    }
+    file.write_text(json.dumps(document), encoding="utf-8")
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from feedline.cli import main; main()",
+            "consume",
+            "--feeds",
+            "positions",
+            "--port",
+            "0",
+        ],
+        env={"FEEDLINE_SETTINGS": str(file)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stderr.readline()
+        assert line.startswith("loading positions; http://"), line + process.stderr.read()
+        health = urllib.request.urlopen(line.split("; ")[1].strip(), timeout=5)
+        assert json.load(health) == {"status": "ok", "reasons": []}
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=60)
+        assert process.returncode == 0, rest
+    finally:
+        process.kill()
+        process.communicate()
