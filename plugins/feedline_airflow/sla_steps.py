@@ -80,7 +80,7 @@ def _tell_overdue(run: Mapping[str, Any], deadline: datetime | str) -> None:
 
 def _watch(link: Callable[[date], str | None]) -> list[Told]:
     from feedline.catalog import load_catalog
-    from feedline.monitoring.business_dates import is_business_date
+    from feedline.catalog.business_days import is_business_day
     from feedline.monitoring.watch import watch
     from feedline_airflow.alert_channels import alert_channels
     from feedline_airflow.task_settings import task_settings
@@ -93,7 +93,7 @@ def _watch(link: Callable[[date], str | None]) -> list[Told]:
             connection,
             list(load_catalog(settings.catalog).feeds.values()),
             now=datetime.now(UTC),
-            is_business_date=is_business_date,
+            is_business_date=is_business_day,
             channels=alert_channels(),
             link=link,
         )

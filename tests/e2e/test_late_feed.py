@@ -15,8 +15,8 @@ import yaml
 
 from feedline.batch.control_file import delivery_folder
 from feedline.catalog import default_catalog_path
+from feedline.catalog.business_days import is_business_day
 from feedline.local.state import SETTINGS
-from feedline.monitoring.business_dates import is_business_date
 
 NEW_YORK = ZoneInfo("America/New_York")
 FEED = "accounts"
@@ -68,7 +68,7 @@ def late(provisioned, tmp_path):
     due = datetime.now(NEW_YORK).replace(second=0, microsecond=0) - timedelta(minutes=3)
     days = [due.date() - timedelta(days=back) for back in range(9)]
     landing = provisioned.settings.landing
-    day = next(day for day in days if is_business_date(day) and not (landing / day.isoformat()).exists())
+    day = next(day for day in days if is_business_day(day) and not (landing / day.isoformat()).exists())
     include = tmp_path / "include"
     shutil.copytree(default_catalog_path().parent, include)
     document = yaml.safe_load((include / "feeds.yaml").read_text(encoding="utf-8"))

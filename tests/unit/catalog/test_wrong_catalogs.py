@@ -47,6 +47,11 @@ def test_a_small_catalogue_is_read(tmp_path: Path) -> None:
         ({"errors": {"max_ratio": 2}}, "max_ratio"),
         ({"volume": {"rows": 0, "kilobytes": 1}}, "volume"),
         ({"schema": "missing.avsc"}, "missing.avsc"),
+        ({"sla": {"arrived_by": 1080}}, "1080 is no clock time"),
+        ({"sla": {"arrived_by": "19:00", "loaded_by": "18:00"}}, "must follow one another"),
+        ({"sla": {"produced_by": "18:00"}}, "produced_by"),
+        ({"sla": "18:00"}, "arrived_by"),
+        ({"sla": {"fresh_within_hours": 0}}, "fresh_within_hours"),
     ],
 )
 def test_a_wrong_entry_of_a_feed_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

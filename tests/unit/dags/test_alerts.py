@@ -146,7 +146,7 @@ def test_a_business_date_s_scheduled_run_is_known_by_its_id(dags):
 
 
 def test_a_day_on_which_the_exchange_is_closed_is_no_business_date():
-    from feedline.monitoring.business_dates import is_business_date
+    from feedline.catalog.business_days import is_business_day
 
     days = [date(2026, 11, 25), date(2026, 11, 26), date(2026, 11, 27), date(2026, 11, 28)]
-    assert [is_business_date(day) for day in days] == [True, False, True, False]
+    assert [is_business_day(day) for day in days] == [True, False, True, False]
