@@ -57,7 +57,7 @@ def write_report(told: list[Told], out: Path) -> Path:
         "",
         *(line for one in told for line in _story(one)),
     ]
-    report = out / "report.md"
+    report = (out / "report.md").resolve()
     report.write_text("\n".join(lines) + "\n", encoding="utf-8")
     draw(told, out / "timeline.png")
     return report
