@@ -18,6 +18,7 @@ from feedline.batch.identity import Cycle
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
 from feedline.consumer.manifests import find_manifests
+from feedline.consumer.range_reader import read_range
 from feedline.consumer.ranges import LoadRange, plan_to_end
 from feedline.cycle import check_same_topic, is_kept, produce_source
 from feedline.errors import ControlMismatchError
@@ -128,6 +129,19 @@ def positions(settings: Settings, connection: SnowflakeConnection, feed: Feed) -
     checkpoints = read_checkpoints(connection, feed.name, topic)
     marks = watermarks(settings.kafka, topic, range(partition_count(admin_client(settings.kafka), topic)))
     return {partition: max(low, checkpoints.get(partition, low)) for partition, (low, _) in marks.items()}
+
+
+def has_unloaded(settings: Settings, feed: Feed, places: Mapping[int, int]) -> bool:
+    """Whether a micro-batch of the feed lies at or after these positions; reads until it finds one."""
+    marks = watermarks(settings.kafka, feed.topic.name, places)
+    ranges = plan_to_end(feed.name, feed.topic.name, places, marks, 1)
+    for part in ranges:
+        batches = read_range(settings.kafka, part.readable(), on_corrupt=lambda _message, _error: None)
+        try:
+            return next(batches, None) is not None
+        finally:
+            batches.close()
+    return False
 
 
 def validate_day_so_far(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -100,6 +101,17 @@ def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetS
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def offsets_at(base: Mapping[str, Any], topic: str, since: datetime) -> dict[int, int]:
+    """Of each partition the first offset at or after a time (with zone), or its end when nothing is as new.
+
+    Raises what `watermarks` raises.
+    """
+    asked = [TopicPartition(topic, number) for number in range(partition_count(admin_client(base), topic))]
+    found = _offsets(base, asked, OffsetSpec.for_timestamp(int(since.timestamp() * 1000)))
+    ends = _offsets(base, asked, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
 
 
 def _wanted(topic: Topic, cap: int | None) -> tuple[_Wanted, _Wanted]:

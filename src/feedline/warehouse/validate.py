@@ -190,6 +190,9 @@ def _count_checks(
 
 
 def _file_checks(manifest: DeliveryManifest, rows: DeliveryRows) -> Iterator[Check]:
+    if not manifest.files:
+        # Records that a program produced one by one came from no file.
+        return
     join = f"JOIN {LOAD_LEDGER} L ON L.CORRELATION_ID = T.\"_CORRELATION_ID\" AND L.STATUS = 'LOADED'"
     found = rows.totals("L.SOURCE_FILE", join)
     for file in manifest.files:
