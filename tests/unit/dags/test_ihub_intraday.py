@@ -23,9 +23,8 @@ def test_every_feed_of_the_catalogue_has_its_own_steps(intraday):
 
 
 def test_messages_on_the_feeds_topic_start_a_run(intraday):
-    from airflow.serialization.serialized_objects import DagSerialization
-
     import ihub_intraday
+    from airflow.serialization.serialized_objects import DagSerialization
 
     assert {feed.topic.name for feed in load_catalog().feeds.values()} == {ihub_intraday.TOPIC}
     [watcher] = ihub_intraday.ARRIVALS.watchers
