@@ -107,7 +107,9 @@ class Desk:
         """Deletes from the topic what it holds, as its retention would."""
         marks = watermarks(self.settings.kafka, self.feed.topic.name, range(self.feed.topic.partitions))
         ends = [TopicPartition(self.feed.topic.name, p, high) for p, (_, high) in marks.items()]
-        for future in admin_client(self.settings.kafka).delete_records(ends).values():
+        # Held in a name: a client that is let go answers none of its futures.
+        admin = admin_client(self.settings.kafka)
+        for future in admin.delete_records(ends).values():
             future.result()
 
 
