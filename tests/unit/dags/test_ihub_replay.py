@@ -1,0 +1,57 @@
+"""The shape and the form of the replay Dag."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import nullcontext
+
+import pytest
+
+from feedline.catalog import load_catalog
+from feedline.errors import ConfigurationError
+
+
+@pytest.fixture(scope="module")
+def dag(dags):
+    return dags["ihub_replay"]
+
+
+def test_the_form_offers_the_catalogue_s_feeds_and_begins_with_a_dry_run_that_changes_nothing(dag):
+    import ihub_replay
+
+    assert set(ihub_replay.FEEDS) == set(load_catalog().feeds)
+    assert dag.params["dry_run"] is True
+    assert dag.params["mode"] == "verify"
+
+
+@pytest.mark.parametrize(
+    ("conf", "accepted"),
+    [
+        ({"business_date": "2026-11-20"}, True),
+        ({"offsets": ["3:100-199"], "feeds": ["positions"]}, True),
+        ({"since": "2026-11-20T18:30:00-05:00", "mode": "repair"}, True),
+        ({"offsets": ["3:100"]}, False),
+        ({"mode": "delete"}, False),
+        ({"business_date": "20.11.2026"}, False),
+        ({"feeds": []}, False),
+    ],
+)
+def test_the_form_refuses_what_a_run_could_not_use(dag, conf, accepted):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = copy.deepcopy(dag.params)
+    with nullcontext() if accepted else pytest.raises(ParamValidationError):
+        params.update(conf)
+        params.validate()
+
+
+def test_the_form_becomes_a_selection_and_an_empty_one_is_refused(dag):
+    from feedline_airflow.replay_steps import options_of, selected
+
+    params = dict(dag.params)
+    with pytest.raises(ConfigurationError, match="nothing is selected"):
+        selected(params)
+    params |= {"offsets": ["3:100-199"], "since": "2026-11-20T18:30:00-05:00", "mode": "rebuild", "schema": "side"}
+    [span] = selected(params).offsets
+    assert (span.partition, span.start, span.end) == (3, 100, 200)
+    assert (options_of(params).schema, options_of(params).dry_run) == ("SIDE", True)
