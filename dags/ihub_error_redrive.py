@@ -89,6 +89,8 @@ with DAG(
     doc_md=__doc__,
     schedule=None,
     catchup=False,
+    # One after the other: what a run sends is in the books before the next one looks for what is open.
+    max_active_runs=1,
     params=PARAMS,
     default_args={
         "owner": "ihub-operations",

@@ -21,6 +21,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, task
 
 from feedline_airflow import replay_steps as steps
+from feedline_airflow.form_fields import optional_text
 from feedline_airflow.retry_policy import RetryUnlessTerminal
 
 # The feeds of the catalogue, written out because a Dag file reads nothing when it is parsed;
@@ -37,10 +38,6 @@ FEEDS = (
     "snapshots",
     "accounts",
 )
-
-
-def _text(title: str, description: str, **more: str) -> Param:
-    return Param(default=None, type=["null", "string"], title=title, description=description, **more)
 
 
 PARAMS = {
@@ -67,9 +64,9 @@ PARAMS = {
         title="Feeds",
         description="The feeds to look at. A delivery's id names its feed by itself.",
     ),
-    "business_date": _text("Business date", "All deliveries of this date.", format="date"),
-    "delivery_id": _text("Delivery", "One delivery, for example positions-20261120-EOD-0a1b2c3d4e5f."),
-    "correlation_id": _text("Correlation id", "One micro-batch."),
+    "business_date": optional_text("Business date", "All deliveries of this date.", format="date"),
+    "delivery_id": optional_text("Delivery", "One delivery, for example positions-20261120-EOD-0a1b2c3d4e5f."),
+    "correlation_id": optional_text("Correlation id", "One micro-batch."),
     "offsets": Param(
         default=[],
         type=["null", "array"],
@@ -77,9 +74,11 @@ PARAMS = {
         title="Offsets",
         description="Of one feed's topic, one range a line: PARTITION:FIRST-LAST, for example 3:100-199.",
     ),
-    "since": _text("Since", "Messages from this point in time on.", format="date-time"),
-    "until": _text("Until", "Messages before this point in time.", format="date-time"),
-    "schema": _text("Schema", "rebuild: into tables of this schema, for example IHUB_REBUILD. Empty: the live tables."),
+    "since": optional_text("Since", "Messages from this point in time on.", format="date-time"),
+    "until": optional_text("Until", "Messages before this point in time.", format="date-time"),
+    "schema": optional_text(
+        "Schema", "rebuild: into tables of this schema, for example IHUB_REBUILD. Empty: the live tables."
+    ),
     "from_archive": Param(
         default=False,
         type="boolean",

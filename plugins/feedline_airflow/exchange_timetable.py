@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from airflow.timetables.trigger import CronTriggerTimetable
-from pendulum import DateTime
+from pendulum import DateTime, FixedTimezone, Timezone
 
 # So many closed days in a row that a calendar with none open counts as broken.
 MOST_CLOSED = 31
@@ -30,6 +30,10 @@ class ExchangeDayTimetable(CronTriggerTimetable):
             if self._is_open(current):
                 break
         return current
+
+    @property
+    def timezone(self) -> Timezone | FixedTimezone:
+        return self._timezone
 
     @property
     def summary(self) -> str:

@@ -55,7 +55,9 @@ def test_every_dag_says_what_it_does_and_runs_by_the_exchange_s_clock_without_ca
         assert dag.catchup is False, dag.dag_id
         assert dag.max_active_runs <= 3, dag.dag_id
         if dag.timetable.can_be_scheduled:
-            assert str(dag.timetable.timezone) == "America/New_York", dag.dag_id
+            # Of a schedule of times and assets the part that knows times.
+            clock = getattr(dag.timetable, "timetable", dag.timetable)
+            assert str(clock.timezone) == "America/New_York", dag.dag_id
 
 
 def test_every_field_of_a_form_is_typed_titled_and_described(dags):
@@ -78,10 +80,11 @@ def test_every_task_is_owned_limited_in_time_and_tried_again_only_when_that_can_
         assert task.execution_timeout, task.task_id
 
 
-def test_no_plugin_module_is_loaded_when_airflow_starts():
+def test_only_what_airflow_has_to_know_is_loaded_when_it_starts():
+    known = {"feedline_plugin.py"}
     ignored = (ROOT / "plugins" / ".airflowignore").read_text().split("\n")
     found = [path for path in (ROOT / "plugins").iterdir() if path.name[0] not in "._"]
-    assert {f"{path.name}/**" if path.is_dir() else path.name for path in found} <= set(ignored)
+    assert {f"{path.name}/**" if path.is_dir() else path.name for path in found} - known <= set(ignored)
 
 
 @pytest.mark.parametrize(("command", "loaded"), [("scheduler", True), ("api-server", False), ("dag-processor", False)])

@@ -149,7 +149,9 @@ def test_the_current_view_ranks_by_every_business_key_and_the_business_date():
     things = feed({"name": "part", "type": "string"}, keys=("id", "part"))
     view = create_current_view(things, feed_layout(things))
     assert 'FEEDLINE.IHUB."THINGS_CURRENT"' in view
-    assert 'PARTITION BY T."ID", T."PART", T."_BUSINESS_DATE" ORDER BY D.PRODUCED_AT DESC' in view
+    # The end of day before what came in the course of it, and of each the latest.
+    ranked = "ORDER BY IFF(D.CYCLE = 'EOD', 0, 1), D.PRODUCED_AT DESC"
+    assert f'PARTITION BY T."ID", T."PART", T."_BUSINESS_DATE" {ranked}' in view
     child = TableLayout("THINGS__LEGS", "", (Column("X", "VARCHAR", "", ("x",)),), array=("legs",))
     assert 'JOIN FEEDLINE.IHUB."THINGS_CURRENT" P' in create_current_child_view(things, child)
 
