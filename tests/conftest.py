@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The harness of the fault tests is imported as `fault`, by the processes that it starts as well.
-sys.path.insert(0, str(Path(__file__).parent))
+# The harness of the fault tests is imported as `fault`, and a test module by a process that it spawns as `tests.…`.
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 # How long one example takes says nothing on a busy machine.
 settings.register_profile("feedline", deadline=None)

@@ -57,7 +57,8 @@ def test_the_manifest_says_what_lies_on_the_topic(bulk, positions):
         offsets = [m.offset for m in by_partition[held.partition]]
         assert (held.first_offset, held.end_offset) == (min(offsets), max(offsets) + 1)
         assert held.batches == len(offsets)
-        assert held.bytes == sum(len(m.value) for m in by_partition[held.partition])
+        # An estimate of the compressed bytes: what is there, and smaller than as it was.
+        assert 0 < held.bytes < sum(len(m.value) for m in by_partition[held.partition])
     (sent,) = [m for m in found if m.is_manifest]
     assert sent.partition == MANIFEST_PARTITION
     assert decode_manifest(sent.value) == manifest

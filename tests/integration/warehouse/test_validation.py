@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from feedline.batch.manifest import FileCount
 from feedline.errors import ValidationFailedError
 
 
@@ -98,7 +99,9 @@ def test_rows_of_another_business_date_are_found(holdings, loaded):
 
 
 def test_records_of_a_file_or_a_fund_that_nobody_announced_are_found(holdings, loaded):
-    report = holdings.validate(replace(loaded, files=(), funds=loaded.funds[1:]))
+    report = holdings.validate(
+        replace(loaded, files=(FileCount("empty.jsonl", "0" * 64, 0, 0),), funds=loaded.funds[1:])
+    )
     assert failed(report) == {
         ("records", "holdings_001.jsonl, a file not in the manifest"),
         ("records", "fund F0, not in the manifest"),
