@@ -33,7 +33,7 @@ unit: install ## Run the tests that need no service
 	@$(PYTEST) tests/unit
 
 integration: install ## Run the tests against a real broker, a real registry and the warehouse stand-in
-	@$(PYTEST) tests/integration
+	@$(PYTEST) tests/integration -n 2 --dist loadfile
 
 fault-short: install ## Run the part of the fault tests that every change is held to
 	@$(PYTEST) tests/fault/short
