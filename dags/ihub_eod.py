@@ -34,46 +34,19 @@ from airflow.sdk import (
 )
 
 from feedline_airflow import eod_steps as steps
+from feedline_airflow.dag_parts import FEEDS, task_defaults
 from feedline_airflow.exchange_timetable import ExchangeDayTimetable
-from feedline_airflow.retry_policy import RetryUnlessTerminal
+from feedline_airflow.form_fields import chosen_feeds, optional_text
 from feedline_airflow.run_options import EXCHANGE_TIMEZONE
 from feedline_airflow.sla_steps import cycle_overdue
 from feedline_airflow.wait_for_delivery import WaitForDelivery
 from feedline_airflow.wait_for_files import WaitForFiles
 
-# The feeds of the catalogue, written out because a Dag file reads nothing when it is parsed;
-# tests/unit/dags holds this list against include/feeds.yaml.
-FEEDS = (
-    "positions",
-    "transactions",
-    "tax_lots",
-    "net_asset_values",
-    "ledger_balances",
-    "account_dimensions",
-    "account_share_classes",
-    "fund_instruments",
-    "snapshots",
-    "accounts",
-)
-
 PARAMS = {
-    "business_date": Param(
-        default=None,
-        type=["null", "string"],
-        format="date",
-        title="Business date",
-        description="The day the data is for. Empty: the day of the run in New York.",
+    "business_date": optional_text(
+        "Business date", "The day the data is for. Empty: the day of the run in New York.", format="date"
     ),
-    "feeds": Param(
-        default=list(FEEDS),
-        type="array",
-        items={"type": "string", "enum": list(FEEDS)},
-        examples=list(FEEDS),
-        minItems=1,
-        uniqueItems=True,
-        title="Feeds",
-        description="The feeds to process. The others are skipped in this run.",
-    ),
+    "feeds": chosen_feeds("The feeds to process. The others are skipped in this run."),
     "dry_run": Param(
         default=False,
         type="boolean",
@@ -83,14 +56,7 @@ PARAMS = {
 }
 
 DEFAULT_ARGS = {
-    "owner": "ihub-operations",
-    # Five retries from 10 s on, doubling: about five minutes in which a broker or the warehouse may come back.
-    "retries": 5,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=5),
-    "retry_policy": RetryUnlessTerminal(),
-    "execution_timeout": timedelta(hours=2),
+    **task_defaults(timedelta(hours=2)),
     # When workers are scarce, the feed that is furthest goes on: tables fill one after another, not all at the end.
     "weight_rule": "upstream",
 }

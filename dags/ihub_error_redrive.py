@@ -25,22 +25,8 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, task
 
 from feedline_airflow import redrive_steps as steps
-from feedline_airflow.retry_policy import RetryUnlessTerminal
-
-# The feeds of the catalogue, written out because a Dag file reads nothing when it is parsed;
-# tests/unit/dags holds this list against include/feeds.yaml.
-FEEDS = (
-    "positions",
-    "transactions",
-    "tax_lots",
-    "net_asset_values",
-    "ledger_balances",
-    "account_dimensions",
-    "account_share_classes",
-    "fund_instruments",
-    "snapshots",
-    "accounts",
-)
+from feedline_airflow.dag_parts import task_defaults
+from feedline_airflow.form_fields import chosen_feeds, optional_text
 
 PARAMS = {
     "file": Param(
@@ -57,22 +43,9 @@ PARAMS = {
         description="Instead of a file: send the open errors of the feeds and the business date below with their own "
         "bytes, by the schema as it is now.",
     ),
-    "feeds": Param(
-        default=list(FEEDS),
-        type="array",
-        items={"type": "string", "enum": list(FEEDS)},
-        examples=list(FEEDS),
-        minItems=1,
-        uniqueItems=True,
-        title="Feeds",
-        description="Of errors that are sent as they are: only those of these feeds.",
-    ),
-    "business_date": Param(
-        default=None,
-        type=["null", "string"],
-        format="date",
-        title="Business date",
-        description="Of errors that are sent as they are: only those of this date.",
+    "feeds": chosen_feeds("Of errors that are sent as they are: only those of these feeds."),
+    "business_date": optional_text(
+        "Business date", "Of errors that are sent as they are: only those of this date.", format="date"
     ),
     "dry_run": Param(
         default=True,
@@ -92,15 +65,7 @@ with DAG(
     # One after the other: what a run sends is in the books before the next one looks for what is open.
     max_active_runs=1,
     params=PARAMS,
-    default_args={
-        "owner": "ihub-operations",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=5),
-        "retry_policy": RetryUnlessTerminal(),
-        "execution_timeout": timedelta(hours=1),
-    },
+    default_args=task_defaults(timedelta(hours=1)),
     tags=["ihub", "errors", "feeds"],
 ):
     checked = task(steps.check, task_id="check")()

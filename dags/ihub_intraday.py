@@ -23,26 +23,15 @@ from datetime import timedelta
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, Param, TaskGroup, TriggerRule, task
 
 from feedline_airflow import intraday_steps as steps
+from feedline_airflow.dag_parts import FEEDS, task_defaults
 from feedline_airflow.exchange_timetable import ExchangeDayTimetable
+from feedline_airflow.form_fields import chosen_feeds, optional_text
 from feedline_airflow.intraday_topic_trigger import IntradayTopicTrigger
-from feedline_airflow.retry_policy import RetryUnlessTerminal
 from feedline_airflow.run_options import EXCHANGE_TIMEZONE
 from feedline_airflow.wait_for_intraday import WaitForIntraday
 
-# The feeds and the topic of the catalogue, written out because a Dag file reads nothing when it is parsed;
-# tests/unit/dags holds them against include/feeds.yaml.
-FEEDS = (
-    "positions",
-    "transactions",
-    "tax_lots",
-    "net_asset_values",
-    "ledger_balances",
-    "account_dimensions",
-    "account_share_classes",
-    "fund_instruments",
-    "snapshots",
-    "accounts",
-)
+# The topic of the catalogue, written out because a Dag file reads nothing when it is parsed;
+# tests/unit/dags holds it against include/feeds.yaml.
 TOPIC = "BNY.IN.PRD.IHUB.DEFAULT.DEFAULT"
 
 ARRIVALS = Asset(
@@ -52,23 +41,10 @@ ARRIVALS = Asset(
 )
 
 PARAMS = {
-    "business_date": Param(
-        default=None,
-        type=["null", "string"],
-        format="date",
-        title="Business date",
-        description="The day the data is for. Empty: the day of the run in New York.",
+    "business_date": optional_text(
+        "Business date", "The day the data is for. Empty: the day of the run in New York.", format="date"
     ),
-    "feeds": Param(
-        default=list(FEEDS),
-        type="array",
-        items={"type": "string", "enum": list(FEEDS)},
-        examples=list(FEEDS),
-        minItems=1,
-        uniqueItems=True,
-        title="Feeds",
-        description="The feeds to take up. The others are skipped in this run.",
-    ),
+    "feeds": chosen_feeds("The feeds to take up. The others are skipped in this run."),
     "wait_minutes": Param(
         default=55,
         type="integer",
@@ -92,13 +68,7 @@ with DAG(
     max_active_runs=2,
     params=PARAMS,
     default_args={
-        "owner": "ihub-operations",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=5),
-        "retry_policy": RetryUnlessTerminal(),
-        "execution_timeout": timedelta(hours=1),
+        **task_defaults(timedelta(hours=1)),
         "weight_rule": "upstream",
     },
     tags=["ihub", "intraday", "feeds"],

@@ -12,7 +12,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, task
 
 from feedline_airflow import provision_steps as steps
-from feedline_airflow.retry_policy import RetryUnlessTerminal
+from feedline_airflow.dag_parts import task_defaults
 
 with DAG(
     dag_id="ihub_provision",
@@ -22,15 +22,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,
-    default_args={
-        "owner": "ihub-operations",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=5),
-        "retry_policy": RetryUnlessTerminal(),
-        "execution_timeout": timedelta(minutes=30),
-    },
+    default_args=task_defaults(timedelta(minutes=30)),
     tags=["ihub", "provisioning"],
 ):
     task(steps.create_topics, task_id="create_topics")()

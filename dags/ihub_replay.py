@@ -21,24 +21,8 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, task
 
 from feedline_airflow import replay_steps as steps
-from feedline_airflow.form_fields import optional_text
-from feedline_airflow.retry_policy import RetryUnlessTerminal
-
-# The feeds of the catalogue, written out because a Dag file reads nothing when it is parsed;
-# tests/unit/dags holds this list against include/feeds.yaml.
-FEEDS = (
-    "positions",
-    "transactions",
-    "tax_lots",
-    "net_asset_values",
-    "ledger_balances",
-    "account_dimensions",
-    "account_share_classes",
-    "fund_instruments",
-    "snapshots",
-    "accounts",
-)
-
+from feedline_airflow.dag_parts import task_defaults
+from feedline_airflow.form_fields import chosen_feeds, optional_text
 
 PARAMS = {
     "mode": Param(
@@ -54,16 +38,7 @@ PARAMS = {
         title="Dry run",
         description="Tell in the log what would be touched (rows, messages, partitions, offsets), and change nothing.",
     ),
-    "feeds": Param(
-        default=list(FEEDS),
-        type="array",
-        items={"type": "string", "enum": list(FEEDS)},
-        examples=list(FEEDS),
-        minItems=1,
-        uniqueItems=True,
-        title="Feeds",
-        description="The feeds to look at. A delivery's id names its feed by itself.",
-    ),
+    "feeds": chosen_feeds("The feeds to look at. A delivery's id names its feed by itself."),
     "business_date": optional_text("Business date", "All deliveries of this date.", format="date"),
     "delivery_id": optional_text("Delivery", "One delivery, for example positions-20261120-EOD-0a1b2c3d4e5f."),
     "correlation_id": optional_text("Correlation id", "One micro-batch."),
@@ -102,15 +77,7 @@ with DAG(
     catchup=False,
     max_active_runs=2,
     params=PARAMS,
-    default_args={
-        "owner": "ihub-operations",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=5),
-        "retry_policy": RetryUnlessTerminal(),
-        "execution_timeout": timedelta(hours=2),
-    },
+    default_args=task_defaults(timedelta(hours=2)),
     tags=["ihub", "replay", "feeds"],
 ):
     chosen = task(steps.choose, task_id="choose")()

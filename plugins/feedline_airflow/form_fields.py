@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
+from feedline_airflow.dag_parts import FEEDS
+
 
 def optional_text(title: str, description: str, **schema: str) -> Param:
     """A field of text that may be left empty; `schema` are further JSON Schema keywords, as `format`."""
     return Param(default=None, type=["null", "string"], title=title, description=description, **schema)
+
+
+def chosen_feeds(description: str) -> Param:
+    """A choice of feeds, of which all are chosen at first."""
+    return Param(
+        default=list(FEEDS),
+        type="array",
+        items={"type": "string", "enum": list(FEEDS)},
+        examples=list(FEEDS),
+        minItems=1,
+        uniqueItems=True,
+        title="Feeds",
+        description=description,
+    )

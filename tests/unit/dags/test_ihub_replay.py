@@ -17,9 +17,7 @@ def dag(dags):
 
 
 def test_the_form_offers_the_catalogue_s_feeds_and_begins_with_a_dry_run_that_changes_nothing(dag):
-    import ihub_replay
-
-    assert set(ihub_replay.FEEDS) == set(load_catalog().feeds)
+    assert set(dag.params.get_param("feeds").schema["items"]["enum"]) == set(load_catalog().feeds)
     assert dag.params["dry_run"] is True
     assert dag.params["mode"] == "verify"
 
