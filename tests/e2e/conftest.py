@@ -22,7 +22,7 @@ from feedline.settings import Settings
 from feedline.warehouse.connection import open_warehouse
 
 ROOT = Path(__file__).parents[2]
-BUSINESS_DATE = date(2026, 11, 20)
+BUSINESS_DATE = date(2026, 10, 23)
 FUNDS = 2
 
 

@@ -15,7 +15,7 @@ from feedline.local.process import is_ours
 from feedline.warehouse.connection import Session, open_warehouse
 from feedline.warehouse.ledger import begin_in_turn
 
-DRY_DAY, KILLED_DAY, LATE_DAY = date(2026, 11, 17), date(2026, 11, 18), date(2026, 11, 19)
+DRY_DAY, KILLED_DAY, LATE_DAY = date(2026, 10, 20), date(2026, 10, 21), date(2026, 10, 22)
 
 
 def staged_files(stack):
@@ -35,7 +35,7 @@ def test_a_dry_run_reports_and_changes_nothing(stack, send, row_counts):
     states = {task["task_id"]: task["state"] for task in stack.airflow.instances("ihub_eod", run)}
     assert states["accounts.produce"] == states["accounts.load"] == states["accounts.publish"] == "skipped"
     log = stack.airflow.log("ihub_eod", run, "accounts.produce")
-    assert "Would produce delivery accounts-20261117-EOD-" in log
+    assert "Would produce delivery accounts-20261020-EOD-" in log
     assert f"load its {announced['accounts']} records into ACCOUNTS" in log
 
 
@@ -84,10 +84,10 @@ def test_a_late_feed_waits_without_a_worker_and_holds_no_other_feed_back(stack, 
 
 
 def test_a_control_file_that_cannot_be_used_fails_its_feed_at_once_with_the_reason(stack, provisioned):
-    day = date(2026, 11, 16)
+    day = date(2026, 10, 19)
     folder = delivery_folder(stack.settings.landing, "accounts", day)
     folder.mkdir(parents=True)
-    (folder / "accounts_20261116.control.json").write_text('{"feed": "accounts"}')
+    (folder / "accounts_20261019.control.json").write_text('{"feed": "accounts"}')
     run = stack.airflow.trigger("ihub_eod", {"business_date": day.isoformat(), "feeds": ["accounts"]})
     assert stack.airflow.finish("ihub_eod", run) == "failed"
     task = stack.airflow.task("ihub_eod", run, "accounts.wait_for_files")

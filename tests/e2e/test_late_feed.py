@@ -66,7 +66,8 @@ def webhook(provisioned, receiver):
 def late(provisioned, tmp_path):
     """A recent business date for which no other test has files, and when its one watched feed was due."""
     due = datetime.now(NEW_YORK).replace(second=0, microsecond=0) - timedelta(minutes=3)
-    # Not today: for that the shipped promises are due as well, and other tests' runs look at them.
+    # Not today: for that the shipped promises are due as well, and other tests' runs look at them. The other tests'
+    # own dates lie further back than the nine days a promise can be written over.
     days = [due.date() - timedelta(days=back) for back in range(1, 10)]
     landing = provisioned.settings.landing
     day = next(day for day in days if is_business_day(day) and not (landing / day.isoformat()).exists())
