@@ -30,7 +30,7 @@ status: install ## Show the local stack
 test: unit integration fault-short e2e ## Run all tests
 
 unit: install ## Run the tests that need no service
-	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/unit -n 2
 
 integration: install ## Run the tests against a real broker, a real registry and the warehouse stand-in
 	@$(PYTEST) tests/integration -n 2 --dist loadfile
