@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from confluent_kafka import Message
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
-from feedline.batch.error_record import refused_batch
+from feedline.batch.consumed import ConsumedBatch
 from feedline.catalog import Feed
 from feedline.consumer.claim import Claim, Work
 from feedline.consumer.ownership import Place
@@ -23,7 +24,7 @@ from feedline.consumer.pipeline_policy import Batching, Ordering, PipelinePolicy
 from feedline.consumer.pipelined import PipelinedConsumer
 from feedline.consumer.range_reader import batch_of, group_of
 from feedline.consumer.ranges import LoadRange, PartitionSpan
-from feedline.errors import ConfigurationError, LostRaceError, WarehouseUnavailableError
+from feedline.errors import ConfigurationError, ControlMismatchError, LostRaceError, WarehouseUnavailableError
 from feedline.kafka.admin import watermarks
 from feedline.kafka.registry import registry_client, writer_schema
 from feedline.producer.error_report import ErrorReporter
@@ -75,6 +76,8 @@ class FeedLoader:
         # Where the next load of a claim begins: at its checkpoint, whatever of it was read or passed over since.
         self._loaded_to: dict[tuple[Place, int], int] = {}
         self._checkpoints: dict[Place, int] = {}
+        # Partitions that had no checkpoint yet; any other without one had it deleted.
+        self._fresh: set[Place] = set()
         self._moved_at = 0.0
         self.records = 0
         self.batches = 0
@@ -91,6 +94,7 @@ class FeedLoader:
             checkpoints = read_checkpoints(connection, self._feed.name, self._topic)
         marks = watermarks(self._settings.kafka, self._topic, [partition for _, partition in places])
         starts: dict[Place, int] = {}
+        self._fresh.update(place for place in places if place[1] not in checkpoints)
         for place in places:
             low, high = marks[place[1]]
             at = checkpoints.get(place[1], low)
@@ -114,51 +118,91 @@ class FeedLoader:
         return starts
 
     def __call__(self, work: Work) -> None:
-        """Loads what of the work is the feed's, in one transaction with the checkpoints of its partitions."""
-        ends: dict[Claim, int] = {}
-        batches = []
-        for message, claim, offset, _ in work.entries:
-            ends[claim] = offset + 1
-            batch = batch_of(message, self._feed.name, self._reporter.forward)
-            if batch is not None:
-                batches.append(batch)
+        """Loads what of the work is the feed's, in one transaction with the checkpoints of its partitions.
+
+        A micro-batch that comes back under its correlation id with other content goes to the error topic, once the
+        engine has cut the work down to it.
+        """
+        batches = [batch for entry in work.entries if (batch := self._batch(entry[0])) is not None]
         if not batches and time.monotonic() - self._moved_at < MOVE_EMPTY_S:
             return
-        spans = []
-        for claim, end in ends.items():
-            start = self._loaded_to.get((claim.where, claim.generation), self._checkpoints[claim.where])
-            if start < end:
-                spans.append(PartitionSpan(claim.where[1], start, end, readable_from=min(claim.start, end)))
-        if not spans or not work.held:
-            return
         batches.sort(key=lambda batch: (batch.partition, batch.offset))
-
-        def refuse_when_taken_away(step: Step) -> None:
-            if step is Step.COMMITTING and not work.held:
-                raise LostRaceError(
-                    "the partitions were taken away; nothing was changed", feed=self._feed.name, topic=self._topic
-                )
-
         try:
-            result = load_batches(
-                self._session(),
-                self._feed,
-                LoadRange(self._feed.name, self._topic, tuple(spans)),
-                batches,
-                lambda schema_id: writer_schema(self._registry, schema_id),
-                on_bad_batch=lambda batch, error: self._reporter.report(
-                    refused_batch(batch.headers, batch.value, error)
-                ),
-                on_step=refuse_when_taken_away,
-                policy=LoadPolicy(fence_budget_s=FENCE_BUDGET_S),
-            )
+            self._load(work, batches)
         except WarehouseUnavailableError:
             # The session may be what is broken: the next attempt gets a new one.
             self._disconnect()
             raise
+        except ControlMismatchError as error:
+            # Without the batch's id the error is not the batch's, but condemns every load: COPY has miscounted.
+            if len(work.entries) > 1 or error.where.correlation_id is None:
+                raise
+            self._reporter.refuse(batches[0], error)
+            logger.warning("a micro-batch went to the error topic: %s", error)
+            self.error_batches += 1
+            self._load(work, [])
+
+    def _load(self, work: Work, batches: Sequence[ConsumedBatch]) -> None:
+        ends = {claim: offset + 1 for _, claim, offset, _ in work.entries}
+        starts = {claim: self._start(claim) for claim in ends}
+        self._require_not_set_back(starts)
+        spans = [
+            PartitionSpan(claim.where[1], starts[claim], end, readable_from=min(claim.start, end))
+            for claim, end in ends.items()
+            if starts[claim] < end
+        ]
+        if not spans:
+            return
+
+        def require_held(step: Step) -> None:
+            # Returning would say that all of it is done, also that of the partitions which are left.
+            if step in {Step.PREPARED, Step.COMMITTING} and not work.held:
+                raise LostRaceError(
+                    "partitions were taken away; nothing was changed, what is left of the work is loaded without them",
+                    feed=self._feed.name,
+                    topic=self._topic,
+                )
+
+        result = load_batches(
+            self._session(),
+            self._feed,
+            LoadRange(self._feed.name, self._topic, tuple(spans)),
+            batches,
+            lambda schema_id: writer_schema(self._registry, schema_id),
+            on_bad_batch=self._reporter.refuse,
+            on_step=require_held,
+            policy=LoadPolicy(fence_budget_s=FENCE_BUDGET_S),
+        )
         self._count(result)
         self._moved_at = time.monotonic()
         self._loaded_to.update({(claim.where, claim.generation): end for claim, end in ends.items()})
+        self._fresh.difference_update(claim.where for claim in ends)
+
+    def _batch(self, message: Message) -> ConsumedBatch | None:
+        return batch_of(message, self._feed.name, self._reporter.forward)
+
+    def _start(self, claim: Claim) -> int:
+        return self._loaded_to.get((claim.where, claim.generation), self._checkpoints[claim.where])
+
+    def _require_not_set_back(self, starts: Mapping[Claim, int]) -> None:
+        """Somebody may set a checkpoint back, or delete it, to have messages loaded again: then begins there."""
+        found = read_checkpoints(self._session(), self._feed.name, self._topic)
+        back = [
+            claim
+            for claim, start in starts.items()
+            if found.get(claim.where[1], start if claim.where in self._fresh else -1) < start
+        ]
+        for claim in back:
+            claim.displaced = True
+        if back:
+            _, partition = back[0].where
+            raise LostRaceError(
+                f"{len(back)} checkpoints were set back, nothing was changed; their partitions begin there again",
+                feed=self._feed.name,
+                topic=self._topic,
+                partition=partition,
+                offset=found.get(partition),
+            )
 
     def close(self) -> None:
         self._disconnect()

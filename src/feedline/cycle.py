@@ -196,12 +196,13 @@ def load(
 ) -> LoadResult:
     """Loads a range from the topic into the feed's tables, then lets the group's offsets follow.
 
-    When another loader wins a race, what is left is looked up and loaded, a few times. Raises what `load_batches`
-    and `read_range` raise.
+    When another loader wins a race, what is left is looked up and loaded, a few times; the result counts what all
+    attempts loaded, and nothing of what the other one did. Raises what `load_batches` and `read_range` raise.
     """
+    result = LoadResult(feed.name, load_range.topic)
     for attempt in range(1, LOST_RACE_ATTEMPTS + 1):
         try:
-            result = _load_once(settings, connection, feed, load_range, policy or LoadPolicy())
+            _load_once(settings, connection, feed, load_range, policy=policy or LoadPolicy(), result=result)
         except LostRaceError as error:
             if attempt == LOST_RACE_ATTEMPTS:
                 raise
@@ -215,14 +216,20 @@ def load(
 
 
 def _load_once(
-    settings: Settings, connection: SnowflakeConnection, feed: Feed, load_range: LoadRange, policy: LoadPolicy
-) -> LoadResult:
+    settings: Settings,
+    connection: SnowflakeConnection,
+    feed: Feed,
+    load_range: LoadRange,
+    *,
+    policy: LoadPolicy,
+    result: LoadResult,
+) -> None:
     registry = registry_client(settings.registry)
     rest = load_range.after(remaining(connection, feed, load_range))
     with error_reporter(settings.kafka, feed) as reporter:
         batches = read_range(settings.kafka, rest.readable(), on_corrupt=reporter.forward)
         try:
-            return load_batches(
+            load_batches(
                 connection,
                 feed,
                 rest,
@@ -230,6 +237,7 @@ def _load_once(
                 lambda schema_id: writer_schema(registry, schema_id),
                 on_bad_batch=reporter.refuse,
                 policy=policy,
+                result=result,
             )
         finally:
             batches.close()

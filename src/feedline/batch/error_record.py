@@ -13,7 +13,7 @@ from uuid import uuid5
 
 from feedline.batch.headers import JSON, BatchHeaders, KafkaHeaders
 from feedline.batch.identity import NAMESPACE, Delivery
-from feedline.errors import CorruptBatchError
+from feedline.errors import CorruptBatchError, TerminalError
 
 # The batch index of a corrected record: it has no place among the micro-batches of its file. A manifest has -1.
 REDRIVEN_INDEX = -2
@@ -97,9 +97,9 @@ def place_id(origin: Origin) -> str:
 
 
 def refused_batch(
-    headers: BatchHeaders, value: bytes, error: CorruptBatchError, origin: Origin | None = None
+    headers: BatchHeaders, value: bytes, error: TerminalError, origin: Origin | None = None
 ) -> ErrorRecord:
-    """A micro-batch that cannot be decoded: it keeps its own correlation id. origin: where its message lies."""
+    """A micro-batch that cannot be loaded: it keeps its own correlation id. origin: where its message lies."""
     return ErrorRecord(
         correlation_id=headers.correlation_id,
         delivery=Delivery(headers.feed, headers.business_date, headers.cycle, headers.delivery_id),

@@ -13,7 +13,8 @@ class Claim:
     """A partition while this consumer owns it.
 
     Handlers read `held`, `generation` and `start`: with `held` False somebody else may own the partition by now, and
-    a sink must refuse the write. A partition that comes back is a new claim with a higher generation.
+    a sink must refuse the write. A partition that comes back is a new claim with a higher generation, and so is one
+    whose handler has set `displaced` and raised a RetriableError: it begins where `positions` says then.
     """
 
     __slots__ = (
@@ -21,6 +22,7 @@ class Claim:
         "at_end",
         "closing",
         "committed",
+        "displaced",
         "end",
         "failing",
         "generation",
@@ -45,6 +47,8 @@ class Claim:
         self.closing = False
         # Set aside: paused, what was not begun given up, until the messages that failed have succeeded.
         self.aside = False
+        # Set by a handler that finds that the partition begins elsewhere by now; it is then placed anew.
+        self.displaced = False
         self.at_end = False
         # Messages in handlers' hands, and batches waiting for another attempt; guarded by the schedule's lock.
         self.in_hand = 0

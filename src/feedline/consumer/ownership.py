@@ -80,8 +80,10 @@ class Ownership:
 
     @property
     def finished(self) -> bool:
-        """Whether every partition has an end and all before it is done."""
-        return all(claim.finished and not claim.tracker.in_flight for claim in self._claims.values())
+        """Whether there are partitions, each has an end, and all before it is done."""
+        return bool(self._claims) and all(
+            claim.finished and not claim.tracker.in_flight for claim in self._claims.values()
+        )
 
     def subscribe(self, consumer: Consumer, topics: Sequence[str]) -> None:
         consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
@@ -95,7 +97,13 @@ class Ownership:
         consumer.assign([claim.topic_partition(claim.start) for claim in self._claims.values()])
 
     def place_waiting(self, consumer: Consumer) -> None:
-        """Begins the partitions whose beginning could not be found out when they were assigned."""
+        """Begins the partitions whose beginning could not be found out when they were assigned, or has changed."""
+        displaced = [claim for claim in self._claims.values() if claim.displaced]
+        if displaced:
+            consumer.pause([claim.topic_partition() for claim in displaced])
+            self._give_up(self._schedule.discard(displaced, closing=True))
+            self._drop(displaced)
+            self._unplaced += [claim.where for claim in displaced]
         if self._unplaced and time.monotonic() >= self._place_at:
             found = self._find_starts(consumer, self._unplaced)
             if found is None:

@@ -16,13 +16,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from feedline.consumer.claim import Claim, Entry
 from feedline.consumer.handling import Handler, Handling, OnPoison
-from feedline.consumer.ownership import Ownership, Positions
+from feedline.consumer.ownership import REQUEST_S, Ownership, Positions
 from feedline.consumer.pipeline_policy import PipelinePolicy
 from feedline.consumer.pipeline_status import PartitionStatus, PipelineStatus
 from feedline.consumer.pool import WorkerPool
+from feedline.consumer.ranges import PartitionSpan
 from feedline.consumer.readable_ends import ReadableEnds
 from feedline.consumer.schedule import Schedule
-from feedline.errors import ConfigurationError, RetriableError
+from feedline.errors import ConfigurationError, OffsetsExpiredError, RetriableError
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
 
@@ -35,6 +36,8 @@ STATUS_S = 0.25
 # With the queue full the client is only served its callbacks, and holds its partitions after this long.
 HOLD_AFTER_S = 2.0
 ENDS_S = 5.0
+# Workers with nothing in hand end at once; this is for a machine that is slow.
+JOIN_S = 1.0
 
 
 class PipelinedConsumer:
@@ -46,6 +49,8 @@ class PipelinedConsumer:
     handed out again after a crash or a rebalance.
     positions: where a store other than the group's offsets says that partitions begin; asked at every assignment,
     with the partitions, for the next offset of each; one it leaves out begins at the group's offset or at the start.
+    spans: reads these of its one topic and ends by itself when all of it is done. It then joins no group and commits
+    nothing: where a span begins and that it is done is the caller's to know.
 
     Nothing is read before `start`. Use `with`, or `stop` and `wait`.
     """
@@ -60,12 +65,16 @@ class PipelinedConsumer:
         policy: PipelinePolicy | None = None,
         positions: Positions | None = None,
         on_poison: OnPoison | None = None,
+        spans: Sequence[PartitionSpan] | None = None,
     ) -> None:
         if not topics:
             raise ConfigurationError("a consumer needs at least one topic")
+        if spans is not None and (not spans or len(topics) != 1):
+            raise ConfigurationError("spans are those of one topic, and at least one")
         self._kafka = kafka
         self._group_id = group_id
         self._topics = list(topics)
+        self._spans = spans
         self._policy = policy = policy or PipelinePolicy()
         self._schedule = Schedule(policy.ordering, policy.batching)
         self._handling = Handling(handler, on_poison, self._schedule, policy)
@@ -93,7 +102,8 @@ class PipelinedConsumer:
     def start(self) -> None:
         self._pool.resize(self._policy.workers)
         self._thread.start()
-        self._ends.start()
+        if self._spans is None:
+            self._ends.start()
 
     def resize(self, workers: int) -> None:
         """Changes the number of workers while it runs; those too many end after what they have in hand."""
@@ -125,7 +135,7 @@ class PipelinedConsumer:
         consumer: Consumer | None = None
         try:
             consumer = self._open()
-            while not self._stopping.is_set() and not self._failed():
+            while not self._stopping.is_set() and not self._failed() and not self._ownership.finished:
                 self._settle(0)
                 self._ownership.place_waiting(consumer)
                 self._ownership.commit(consumer)
@@ -135,7 +145,7 @@ class PipelinedConsumer:
                     self._wait_for_room(consumer)
                 else:
                     self._full_since = None
-                    self._intake(self._poll(consumer))
+                    self._intake(consumer, self._poll(consumer))
             self._drain()
         except KafkaException as error:
             self._fail(translate(error))
@@ -145,13 +155,14 @@ class PipelinedConsumer:
             self._close(consumer)
 
     def _open(self) -> Consumer:
-        settings = {
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "on_commit": self._ownership.committed,
-            **self._policy.rebalance.settings(),
-        }
+        # An end that no message lies at, as a transaction's marker, is known by the end-of-partition event.
+        settings: dict[str, Any] = {"enable.partition.eof": True, "auto.offset.reset": "error"}
         known = consumer_config(self._kafka, group_id=self._group_id)
+        if self._spans is not None:
+            consumer = Consumer(known | settings)
+            self._ownership.assign(consumer, self._topics[0], self._spans)
+            return consumer
+        settings |= {"on_commit": self._ownership.committed, **self._policy.rebalance.settings()}
         ruled = self._policy.rebalance.ruled_by_broker
         consumer = Consumer({name: value for name, value in known.items() if name not in ruled} | settings)
         self._ownership.subscribe(consumer, self._topics)
@@ -166,6 +177,8 @@ class PipelinedConsumer:
             except KafkaException as error:
                 self._fail(translate(error))
         self._schedule.close()
+        if not self._in_flight:
+            self._pool.join(JOIN_S)
         self._failed()
         self._publish(last=True)
 
@@ -187,31 +200,36 @@ class PipelinedConsumer:
             return []
         return [first, *consumer.consume(max(1, min(self._room(), MESSAGES_A_CALL)), timeout=0)]
 
-    def _intake(self, messages: Sequence[Message]) -> None:
+    def _intake(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         taken: list[Entry] = []
+        ended: list[Claim] = []
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             claim = self._ownership.claim((topic, partition))  # type: ignore[arg-type]
             error = message.error()
             if error is not None:
-                self._event(error, claim, offset)
-                continue
+                self._event(consumer, error, claim, offset)
             # Of a partition set aside the reading is set back when it goes on.
-            if claim is None or claim.aside or offset is None or claim.finished:
+            elif claim is None or claim.aside or offset is None or claim.finished:
                 continue
-            if claim.end is not None and offset >= claim.end:
+            elif claim.end is not None and offset >= claim.end:
                 claim.tracker.reach(claim.end)
-                continue
-            claim.at_end = False
-            if claim.tracker.begin(offset):
-                size = len(message)
-                self._in_flight += 1
-                self._in_flight_bytes += size
-                taken.append((message, claim, offset, size))
+            else:
+                claim.at_end = False
+                if claim.tracker.begin(offset):
+                    size = len(message)
+                    self._in_flight += 1
+                    self._in_flight_bytes += size
+                    taken.append((message, claim, offset, size))
+            if claim is not None and claim.finished:
+                ended.append(claim)
+        if ended:
+            # What lies behind the end is not fetched for nothing.
+            consumer.pause([claim.topic_partition() for claim in ended])
         if taken:
             self._schedule.put(taken)
 
-    def _event(self, error: KafkaError, claim: Claim | None, offset: int | None) -> None:
+    def _event(self, consumer: Consumer, error: KafkaError, claim: Claim | None, offset: int | None) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             if claim is not None and offset is not None and not claim.aside:
                 claim.tracker.reach(offset)
@@ -222,6 +240,15 @@ class PipelinedConsumer:
             return
         place: dict[str, Any] = {"topic": claim.where[0], "partition": claim.where[1]} if claim is not None else {}
         failure = translate(error, **place)
+        if isinstance(failure, OffsetsExpiredError) and claim is not None:
+            at = claim.tracker.position
+            low, high = consumer.get_watermark_offsets(claim.topic_partition(), timeout=REQUEST_S)
+            raise OffsetsExpiredError(
+                f"offsets from {at} on are not on the topic, which holds {low} to {high - 1}: plan the load again, and "
+                "produce what was never loaded again from the file archive",
+                **place,
+                offset=at,
+            )
         if not isinstance(failure, RetriableError):
             raise failure
         # librdkafka tries again by itself; what does not come shows as lag.
@@ -236,7 +263,8 @@ class PipelinedConsumer:
         """The queue is full. Nothing is paused at first: a paused partition gives up what it has read ahead."""
         now = time.monotonic()
         self._full_since = self._full_since or now
-        if now - self._full_since < HOLD_AFTER_S:
+        if now - self._full_since < HOLD_AFTER_S or self._spans is not None:
+            # Spans are nobody else's: there is no group that would miss this member.
             self._settle(POLL_S)
             return
         held = [claim for claim in self._ownership.snapshot() if not claim.aside]
@@ -245,8 +273,9 @@ class PipelinedConsumer:
             while self._room() <= 0 and not self._stopping.is_set() and not self._failed():
                 # What comes in spite of the pause was on its way: it is in order and must not be dropped.
                 message = consumer.poll(0)
-                self._intake([message] if message is not None else [])
+                self._intake(consumer, [message] if message is not None else [])
                 self._settle(POLL_S)
+                self._ownership.place_waiting(consumer)
                 self._set_aside(consumer)
                 self._ownership.commit(consumer)
                 self._publish()
@@ -327,6 +356,7 @@ def _status(claim: Claim, end: int | None, now: float) -> PartitionStatus:
     next_offset = claim.tracker.next_offset
     if next_offset != claim.seen_next:
         claim.seen_next, claim.moved_at = next_offset, now
+    end = end if claim.end is None else claim.end
     behind = end is not None and end > next_offset
     if not behind:
         claim.moved_at = now

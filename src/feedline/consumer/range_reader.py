@@ -1,33 +1,44 @@
 """Reading a range of offsets: every micro-batch of one feed in it, once, in offset order within a partition.
 
-The reader assigns its partitions itself. It joins no group and commits nothing: where a feed stands is the
-warehouse's to say, so reading a range twice, or by two loaders at once, disturbs nobody.
+A pipelined consumer reads the range's spans and ends with them. It joins no group and commits nothing: where a feed
+stands is the warehouse's to say, so reading a range twice, or by two loaders at once, disturbs nobody.
 """
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.headers import MANIFEST, header, read_headers
+from feedline.consumer.claim import Work
 from feedline.consumer.messages import headers_of, place_of
-from feedline.consumer.ranges import LoadRange, PartitionSpan
-from feedline.errors import BrokerUnavailableError, CorruptBatchError, OffsetsExpiredError
+from feedline.consumer.pipeline_policy import Batching, Ordering, PipelinePolicy
+from feedline.consumer.pipelined import PipelinedConsumer
+from feedline.consumer.ranges import LoadRange
+from feedline.errors import BrokerUnavailableError, CorruptBatchError, FeedlineError
 from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
 
-# Messages of 100 kB: the bytes in flight are bounded by librdkafka's own queue limits, not by this count.
-MESSAGES_A_CALL = 200
-# `consume` waits for the whole count: this is how long the last few messages of a range are waited for.
-CALL_SECONDS = 0.1
+# How long the ends of a hand-over wait for one another before they look whether the other side has ended.
+WAIT_SECONDS = 0.02
 BUDGET_SECONDS = 60.0
+REQUEST_SECONDS = 5.0
 
-_EXPIRED = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
+# Read ahead while the warehouse works: one hand-over, one in the queue, and what the engine holds, on top of
+# librdkafka's own queue. One worker, one lane: messages of a partition come in order.
+READING = PipelinePolicy(
+    workers=1,
+    ordering=Ordering.TOPIC,
+    batching=Batching(max_messages=200, max_bytes=4 * 1024 * 1024),
+    queue_messages=1_000,
+    queue_bytes=8 * 1024 * 1024,
+)
 
 OnCorrupt = Callable[[Message, CorruptBatchError], None]
 
@@ -54,69 +65,67 @@ def read_range(
     Raises OffsetsExpiredError when the range is no longer on the topic, BrokerUnavailableError when nothing came for
     `budget_s`. The client is closed when the iterator ends, fails or is closed.
     """
-    remaining = {span.partition: span for span in load_range.spans}
-    if not remaining:
+    if not load_range.spans:
         return
-    with _assigned(kafka, load_range, group_id or group_of(load_range.feed)) as consumer:
-        deadline = time.monotonic() + budget_s
-        while remaining:
-            messages = consumer.consume(MESSAGES_A_CALL, timeout=CALL_SECONDS)
-            if messages:
-                deadline = time.monotonic() + budget_s
-            elif time.monotonic() > deadline:
-                raise _stalled(consumer, load_range.topic, remaining, budget_s)
-            for message in messages:
-                partition, offset = place_of(message)
-                span = remaining.get(partition)
-                if span is None and message.error() is None:
-                    continue
-                passed = _passes(consumer, message, span, load_range)
-                if span is not None and not passed and message.error() is None:
-                    batch = batch_of(message, load_range.feed, on_corrupt)
-                    if batch is not None:
-                        yield batch
-                        # What the caller does with a batch is not the broker's silence.
-                        deadline = time.monotonic() + budget_s
-                    passed = offset + 1 >= span.end
-                if passed:
-                    del remaining[partition]
-                    consumer.pause([TopicPartition(load_range.topic, partition)])
+    handed: queue.Queue[list[Message]] = queue.Queue(1)
+    left = threading.Event()
 
+    def hand_over(work: Work) -> None:
+        over = False
+        while not (over or left.is_set()):
+            with suppress(queue.Full):
+                handed.put(work.messages, timeout=WAIT_SECONDS)
+                over = True
 
-@contextmanager
-def _assigned(kafka: Mapping[str, Any], load_range: LoadRange, group_id: str) -> Iterator[Consumer]:
-    # An end that no message lies at, as a transaction's marker, is known by the end-of-partition event.
-    overrides = {"enable.partition.eof": True, "auto.offset.reset": "error"}
-    consumer = Consumer(consumer_config(kafka, group_id=group_id) | overrides)
+    consumer = PipelinedConsumer(
+        kafka,
+        hand_over,
+        group_id=group_id or group_of(load_range.feed),
+        topics=[load_range.topic],
+        policy=READING,
+        spans=load_range.spans,
+    )
+    consumer.start()
     try:
-        consumer.assign([TopicPartition(load_range.topic, s.partition, s.start) for s in load_range.spans])
-        yield consumer
-    except KafkaException as error:
-        raise translate(error.args[0], feed=load_range.feed, topic=load_range.topic) from error
+        for messages in _until_its_end(consumer, handed, kafka, load_range, budget_s):
+            for message in messages:
+                batch = batch_of(message, load_range.feed, on_corrupt)
+                if batch is not None:
+                    yield batch
     finally:
-        consumer.close()
+        left.set()
+        consumer.stop()
+        with suppress(FeedlineError):
+            # Raised already, or of no interest to one who left.
+            consumer.wait()
 
 
-def _passes(consumer: Consumer, message: Message, span: PartitionSpan | None, load_range: LoadRange) -> bool:
-    """Whether this event says that the rest of its span holds nothing; raises what an error event means."""
-    error = message.error()
-    partition, offset = place_of(message)
-    if error is None or error.code() == KafkaError._PARTITION_EOF:
-        return span is not None and offset >= span.end
-    where: dict[str, Any] = {"feed": load_range.feed, "topic": load_range.topic, "partition": partition}
-    if error.code() in _EXPIRED and span is not None:
-        low, high = consumer.get_watermark_offsets(TopicPartition(load_range.topic, span.partition), timeout=10)
-        raise OffsetsExpiredError(
-            f"offsets {span.start} to {span.end - 1} are not on the topic, which holds {low} to {high - 1}: plan the "
-            "load again, and produce what was never loaded again from the file archive",
-            **where,
-            offset=span.start,
-        )
-    failure = translate(error, **where)
-    if isinstance(failure, BrokerUnavailableError):
-        # librdkafka reconnects by itself; the budget decides when to give up.
-        return False
-    raise failure
+def _until_its_end(
+    consumer: PipelinedConsumer,
+    handed: queue.Queue[list[Message]],
+    kafka: Mapping[str, Any],
+    load_range: LoadRange,
+    budget_s: float,
+) -> Generator[list[Message]]:
+    """What the consumer hands over; raises what stopped it, with the feed, and BrokerUnavailableError (the budget)."""
+    deadline = time.monotonic() + budget_s
+    while True:
+        try:
+            # Asked before the queue: what it has handed over before it ended is in there.
+            ended = consumer.wait(0)
+        except FeedlineError as error:
+            where = {"topic": load_range.topic, "partition": error.where.partition, "offset": error.where.offset}
+            raise type(error)(error.reason, feed=load_range.feed, **where) from error
+        try:
+            yield handed.get(timeout=0 if ended else WAIT_SECONDS)
+        except queue.Empty:
+            if ended:
+                return
+            if time.monotonic() > deadline:
+                raise _stalled(consumer, kafka, load_range, budget_s) from None
+        else:
+            # What the caller does with a batch is not the broker's silence.
+            deadline = time.monotonic() + budget_s
 
 
 def batch_of(message: Message, feed: str, on_corrupt: OnCorrupt | None) -> ConsumedBatch | None:
@@ -137,17 +146,23 @@ def batch_of(message: Message, feed: str, on_corrupt: OnCorrupt | None) -> Consu
 
 
 def _stalled(
-    consumer: Consumer, topic: str, remaining: Mapping[int, PartitionSpan], budget_s: float
+    consumer: PipelinedConsumer, kafka: Mapping[str, Any], load_range: LoadRange, budget_s: float
 ) -> BrokerUnavailableError:
     """Why nothing came: the broker is away, or it holds less than the range asks for."""
-    partition, span = next(iter(remaining.items()))
-    where: dict[str, Any] = {"topic": topic, "partition": partition}
+    waiting = [one.partition for one in consumer.status().partitions if one.lag]
+    span = next((s for s in load_range.spans if s.partition in waiting), load_range.spans[0])
+    where: dict[str, Any] = {"feed": load_range.feed, "topic": load_range.topic, "partition": span.partition}
+    asking = Consumer(consumer_config(kafka, group_id=group_of(load_range.feed)))
     try:
-        _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5)
+        _, high = asking.get_watermark_offsets(
+            TopicPartition(load_range.topic, span.partition), timeout=REQUEST_SECONDS
+        )
     except KafkaException as error:
         return BrokerUnavailableError(
             f"no message and no answer from the broker for {budget_s:g} s: {error}; the load can be repeated", **where
         )
+    finally:
+        asking.close()
     return BrokerUnavailableError(
         f"nothing to read for {budget_s:g} s: the partition's readable end is {high}, the range's {span.end}; a "
         "transaction may be open, or a replica may still be catching up; the load can be repeated",

@@ -12,7 +12,7 @@ from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.error_record import ErrorRecord, Origin, refused_batch, unreadable_message
 from feedline.catalog import Feed
 from feedline.consumer.messages import headers_of, place_of
-from feedline.errors import CorruptBatchError
+from feedline.errors import CorruptBatchError, TerminalError
 from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
 
@@ -29,8 +29,8 @@ class ErrorReporter:
         """Returns when the record is acknowledged; raises BrokerUnavailableError or TerminalError when it is not."""
         self._send(record.value, record.to_kafka())
 
-    def refuse(self, batch: ConsumedBatch, error: CorruptBatchError) -> None:
-        """`report` of a micro-batch that cannot be decoded, with where it lies."""
+    def refuse(self, batch: ConsumedBatch, error: TerminalError) -> None:
+        """`report` of a micro-batch that cannot be loaded, with where it lies."""
         origin = Origin(batch.topic, batch.partition, batch.offset)
         self.report(refused_batch(batch.headers, batch.value, error, origin))
 

@@ -70,7 +70,7 @@ class LoadPolicy:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What one call has loaded, in this call only. `batches` and `records` are those now in the tables because of it;
+    """What one caller has loaded, and nobody else. `batches` and `records` are those now in the tables because of it;
     `raw_bytes` the bytes of all message values taken."""
 
     feed: str
@@ -112,12 +112,14 @@ def load_batches(
     on_bad_batch: OnBadBatch,
     on_step: OnStep = lambda _: None,
     policy: LoadPolicy = LoadPolicy(),
+    result: LoadResult | None = None,
 ) -> LoadResult:
     """Loads every batch of the feed in the range that is not loaded yet, and moves the checkpoints to the range's end.
 
     `batches` yields the feed's batches in the range, each partition's in offset order; those below the checkpoint are
     passed over. `on_bad_batch` gets each batch that cannot be decoded and returns once it is durably reported; it may
-    get the same one again when a load is repeated.
+    get the same one again when a load is repeated. result: counts on in this one, chunk by chunk as they are committed,
+    so that a caller who tries again after an error knows what was loaded before it.
 
     Raises LostRaceError when another load got there first, WarehouseUnavailableError, RegistryUnavailableError, and
     RetriableError when the local disk is full (all four: try again), ControlMismatchError when a
@@ -129,7 +131,7 @@ def load_batches(
     session.execute(f"USE DATABASE {DATABASE}", doing=f"cannot use the database {DATABASE}")
     positions = ledger.checkpoints(session, feed.name, load_range.topic)
     todo = _remaining(load_range, positions)
-    result = LoadResult(feed.name, load_range.topic)
+    result = result or LoadResult(feed.name, load_range.topic)
     if not todo.spans:
         result.checkpoints = {p: c.next_offset for p, c in positions.items()}
         return result
