@@ -139,7 +139,7 @@ def produce(job: Job) -> None:
         cycle.produce(
             job.settings, job.feed, job.day, policy=policy, progress=lambda *_: time.sleep(job.pace_s) or None
         )
-        _die(job, ProduceStep.DONE)
+        die(job, ProduceStep.DONE)
 
 
 def stream(job: Job) -> None:
@@ -176,7 +176,7 @@ def stream(job: Job) -> None:
             )
             producer.poll(job.pace_s)
             if job.die_at and number == job.die_in:
-                _die(job, job.die_at)
+                die(job, job.die_at)
         producer.flush()
         producer.close()
         if failed:
@@ -191,7 +191,7 @@ def load(job: Job) -> None:
         nonlocal chunk
         bugs.at_step(job.bug, step, job.folder, job.name)
         if chunk == job.die_in:
-            _die(job, step)
+            die(job, step)
         chunk += step is Step.COMMITTED
 
     cycle.load_batches = lambda *a, **more: real(*a, **more, on_step=on_step)  # type: ignore[attr-defined]
@@ -285,24 +285,25 @@ def _die_in_sender(job: Job) -> None:
     def dying_send(sender: Any, headers: Any, value: bytes) -> None:
         nonlocal sent
         if sent == 0:
-            _die(job, ProduceStep.CONNECTED)
+            die(job, ProduceStep.CONNECTED)
         if sent == max(job.die_in, 1):
             # Some of it is on its way: neither nothing nor all has been acknowledged.
-            _die(job, ProduceStep.SENDING)
+            die(job, ProduceStep.SENDING)
         sent += 1
         send(sender, headers, value)
 
     def dying_manifest(sender: Any, headers: Any, value: bytes) -> None:
-        _die(job, ProduceStep.ALL_SENT)
+        die(job, ProduceStep.ALL_SENT)
         if job.die_at == ProduceStep.MANIFEST:
-            DeliverySender.finish = lambda _: _die(job, ProduceStep.MANIFEST)  # type: ignore[method-assign]
+            DeliverySender.finish = lambda _: die(job, ProduceStep.MANIFEST)  # type: ignore[method-assign]
         manifest(sender, headers, value)
 
     DeliverySender.send = dying_send  # type: ignore[method-assign]
     DeliverySender.send_manifest = dying_manifest  # type: ignore[method-assign]
 
 
-def _die(job: Job, step: str) -> None:
+def die(job: Job, step: str) -> None:
+    """Dies here by SIGKILL if this is the step that the job names, and it has not died there before."""
     marker = job.folder / f"died-{job.name}"
     if job.die_at != step or marker.exists():
         return

@@ -16,7 +16,7 @@ from typing import Any, Self
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from snowflake.connector import SnowflakeConnection
 
-from fault import drivers
+from fault import drivers, service
 from fault.checker import LedgerRow, Observation, TableRow, TopicBatch, Verdict, check
 from fault.drivers import ALL_SENT, TRY_AGAIN, Job, event
 from fault.workload import Workload, ids_in
@@ -148,7 +148,7 @@ class Run:
 
     def finish(self, *, within_s: float = WITHIN_S) -> Verdict:
         """Waits until producers, then loaders are done, and checks what is left."""
-        loaders = [name for name, actor in self.actors.items() if actor.what is drivers.load]
+        loaders = [name for name, actor in self.actors.items() if actor.what in (drivers.load, service.serve)]
         senders = [n for n, a in self.actors.items() if a.what in (drivers.produce, drivers.stream)]
         if senders:
             self.await_done(*senders, within_s=within_s)

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
 from feedline.batch.control_file import control_path
 from feedline.batch.identity import Cycle
 from feedline.catalog import BatchRule, Feed, Topic, Volume
+from feedline.settings import Settings
 
 DAY = date(2026, 11, 20)
 BATCH = 10
@@ -91,15 +92,37 @@ def _line(record: str) -> bytes:
     return json.dumps(record_of(record)).encode()
 
 
-def make_feed(partitions: int) -> Feed:
-    """A feed under a new name, with small micro-batches."""
-    name = f"probe_{uuid.uuid4().hex[:8]}"
+def make_feed(partitions: int, name: str = "") -> Feed:
+    """A feed with small micro-batches on a topic that is new, under a new name unless one is given."""
+    new = f"probe_{uuid.uuid4().hex[:8]}"
     return Feed(
-        name=name,
+        name=name or new,
         title="Probe",
-        topic=Topic(f"FAULT.{name}", partitions=partitions),
+        topic=Topic(f"FAULT.{new}", partitions=partitions),
         schema=SCHEMA,
         volume=Volume(1, 1),
         batch=BatchRule(max_records=BATCH, max_age_s=0.05),
         control_totals=("amount",),
     )
+
+
+def write_settings(settings: Settings, feed: Feed, folder: Path) -> Path:
+    """The files that a program started from outside is configured by: settings, and a catalogue of this feed alone."""
+    topic = feed.topic
+    entry = {
+        "title": feed.title,
+        "topic": topic.name,
+        "schema": "probe.avsc",
+        "volume": asdict(feed.volume),
+        "batch": asdict(feed.batch),
+        "control_totals": list(feed.control_totals),
+    }
+    catalog = {"topics": {topic.name: {"partitions": topic.partitions}}, "feeds": {feed.name: entry}}
+    (folder / "probe.avsc").write_text(json.dumps(feed.schema), encoding="utf-8")
+    # JSON is YAML.
+    (folder / "feeds.yaml").write_text(json.dumps(catalog), encoding="utf-8")
+    document = {name: dict(getattr(settings, name)) for name in ("kafka", "registry", "warehouse")}
+    document |= {"landing": str(settings.landing), "catalog": str(folder / "feeds.yaml")}
+    file = folder / "settings.json"
+    file.write_text(json.dumps(document, default=str), encoding="utf-8")
+    return file

@@ -27,8 +27,15 @@ from feedline.local.warehouse import WarehouseConfig, await_warehouse, connectio
 from feedline.settings import Settings
 from feedline.warehouse.provision import provision_tables
 
-# Away brokers are noticed and left sooner than with librdkafka's defaults (60 s and 10 s).
-IMPATIENT = {"socket.timeout.ms": 10_000, "reconnect.backoff.max.ms": 1_000, "log_level": 3}
+# Away brokers are noticed and left sooner than with librdkafka's defaults (60 s and 10 s), members of a group that
+# were killed sooner than with ours.
+IMPATIENT = {
+    "socket.timeout.ms": 10_000,
+    "reconnect.backoff.max.ms": 1_000,
+    "session.timeout.ms": 6_000,
+    "heartbeat.interval.ms": 1_000,
+    "log_level": 3,
+}
 
 
 def host_of(node: int) -> str:
@@ -129,5 +136,5 @@ def _processes() -> ForkServerContext:
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if here not in known:
         os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, known)])
-    context.set_forkserver_preload(["fault.drivers"])
+    context.set_forkserver_preload(["fault.drivers", "fault.service"])
     return context
