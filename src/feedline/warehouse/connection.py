@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,10 @@ ROLLBACK_SECONDS = 20
 _RETRIABLE_STATEMENT = frozenset({604, 625, 630, 390_111, 390_112, 390_113, 390_114})
 
 logger = logging.getLogger(__name__)
+
+# Connections whose last ROLLBACK nobody confirmed. A statement on one could read what its own open transaction has
+# written and nobody else will ever see, or find that transaction aborted.
+_in_doubt: weakref.WeakSet[SnowflakeConnection] = weakref.WeakSet()
 
 
 @contextlib.contextmanager
@@ -76,7 +81,8 @@ def _first_line(error: Error) -> str:
 class Session:
     """Statements on one connection, each one's failure told as one of our errors.
 
-    `execute` returns the rows; `affected` the number of rows that a statement changed.
+    `execute` returns the rows; `affected` the number of rows that a statement changed. After a rollback that was not
+    confirmed each repeats it first, and raises WarehouseUnavailableError as long as that fails.
     """
 
     def __init__(self, connection: SnowflakeConnection, **where: Any) -> None:
@@ -90,6 +96,12 @@ class Session:
         return self._run(sql, doing, timeout_s)[1]
 
     def _run(self, sql: str, doing: str, timeout_s: int | None) -> tuple[list[tuple[Any, ...]], int]:
+        if self._connection in _in_doubt and not self.rollback():
+            raise WarehouseUnavailableError(
+                f"{doing}: the session may still be in a transaction that could not be rolled back; try again on a new "
+                "one",
+                **self._where,
+            )
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(sql, timeout=timeout_s)
@@ -107,5 +119,7 @@ class Session:
                 cursor.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
         except Error as error:
             logger.warning("the transaction could not be rolled back, the server will: %s", _first_line(error))
+            _in_doubt.add(self._connection)
             return False
+        _in_doubt.discard(self._connection)
         return True
