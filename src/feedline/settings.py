@@ -20,8 +20,9 @@ class Settings:
     """kafka: librdkafka client properties; registry: `SchemaRegistryClient` properties; warehouse: keyword
     arguments of `snowflake.connector.connect`; landing: the folder that feed files arrive in; replication_factor: what
     the cluster can hold when that is less than the catalogue asks, as on the local one-broker stack; archive: where
-    the files of produced deliveries are kept, beside the landing folder when it is not named. The three mappings may
-    hold secrets and stay out of the repr."""
+    the files of produced deliveries are kept, beside the landing folder when it is not named; access: how the services
+    tell who calls them (`feedline.services.auth.read_access`). The mappings may hold secrets and stay out of the repr.
+    """
 
     kafka: Mapping[str, Any] = field(repr=False)
     registry: Mapping[str, Any] = field(repr=False)
@@ -30,6 +31,7 @@ class Settings:
     catalog: Path | None = None
     replication_factor: int | None = None
     archive: Path | None = None
+    access: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def archive_folder(self) -> Path:
@@ -60,6 +62,7 @@ def load_settings(path: Path | None = None) -> Settings:
             catalog=Path(document["catalog"]) if document.get("catalog") else None,
             replication_factor=document.get("replication_factor"),
             archive=Path(document["archive"]) if document.get("archive") else None,
+            access=document.get("access") or {},
         )
     except (KeyError, TypeError) as error:
         raise ConfigurationError(f"the settings have a wrong or missing entry: {error}", file=str(file)) from error

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "delivery": ("feedline.cli.delivery:delivery", "Look at deliveries: what came, what was loaded, what failed."),
     "sla": ("feedline.cli.sla:sla", "Show which feeds of a business date were late."),
     "errors": ("feedline.cli.errors:errors", "Look at refused records, correct them, send them again."),
+    "keys": ("feedline.cli.keys:keys", "API keys of the services: make, list, revoke."),
     "demo": ("feedline.cli.demo:demo", "Run one whole EOD day on the local stack."),
 }
 

@@ -1,0 +1,1 @@
+"""The services over HTTP: their applications, and what guards them: callers, limits, problem details."""
