@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -53,13 +53,16 @@ class NodePorts:
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
     """home: the folder of everything of the cluster. ports: by node id, where each listens; told: by node id, where
-    the others are told to reach it, when that is not where it listens."""
+    the others are told to reach it, when that is not where it listens. settings: by node id, further lines of
+    server.properties; client: how the health of each is asked, when that is not in plain text."""
 
     home: Path
     ports: Mapping[int, NodePorts]
     told: Mapping[int, NodePorts]
     cluster_id: str
     heap_mb: int = HEAP_MB
+    settings: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    client: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if set(self.told) != set(self.ports):
@@ -81,7 +84,8 @@ class ClusterConfig:
             heap_mb=self.heap_mb,
             advertised_port=told.broker,
             cluster_id=self.cluster_id,
-            settings=QUICK,
+            settings={**QUICK, **self.settings.get(node_id, {})},
+            client=self.client.get(node_id, {}),
         )
 
 

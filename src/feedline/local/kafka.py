@@ -42,6 +42,7 @@ class KafkaConfig:
     cluster_id: the same for all nodes of a cluster; a node alone makes its own.
     max_message_bytes: the largest record batch that a broker takes; a topic may ask for less.
     settings: further lines of server.properties, which win over those made here.
+    client: how its health is asked, as librdkafka properties, when that is not in plain text at `port`.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class KafkaConfig:
     advertised_port: int = 0
     cluster_id: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    client: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         voters = self.voters or ((self.node_id, self.controller_port),)
@@ -170,15 +172,16 @@ def _format(config: KafkaConfig, settings: Path, jars: Path, logging: str) -> No
 
 def await_kafka(process: Process, config: KafkaConfig, *, within_s: float = 180) -> None:
     """Returns when the broker answers a metadata request; raises ServiceNotReadyError."""
-    await_healthy(process, lambda: kafka_healthy(config.bootstrap), within_s=within_s)
+    await_healthy(process, lambda: kafka_healthy(config.bootstrap, config.client), within_s=within_s)
 
 
-def kafka_healthy(bootstrap: str) -> bool:
-    """Whether the broker answers; the port is tried first, as a client complains of a closed one."""
+def kafka_healthy(bootstrap: str, client: Mapping[str, str] | None = None) -> bool:
+    """Whether the broker answers; the port is tried first, as a client complains of a closed one. client: further
+    librdkafka properties, for one that is secured."""
     if not answers(int(bootstrap.rsplit(":", 1)[1])):
         return False
     try:
-        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, **(client or {})})
         return bool(admin.list_topics(timeout=2).brokers)
     except KafkaException:
         return False

@@ -1,0 +1,113 @@
+"""One principal for each service, and the least that each must be allowed on the cluster.
+
+A rule is here because a call in the code needs it, and the tests hold every rule, and what no rule allows, against
+real brokers. Nobody but the brokers and the administrator is a super user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from feedline.catalog import Topic
+from feedline.errors import ConfigurationError
+
+# The topic that the registry keeps its schemas in, and that it tells its other instances about changes with.
+REGISTRY_TOPICS = ("kafkasql-journal", "kafkasql-snapshots", "registry-events")
+CLUSTER = "kafka-cluster"
+
+
+class Service(StrEnum):
+    """The principals of an installation."""
+
+    PRODUCER = "feedline-producer"  # sends feed files, and the reports of refused records
+    LOADER = "feedline-loader"  # `feedline load` and `consume`: topics into tables
+    WATCHER = "feedline-watcher"  # Airflow's triggers: look, never join a group that loads
+    REDRIVE = "feedline-redrive"  # reads refused records, sends them again
+    REPLAY = "feedline-replay"  # holds topics against tables, never moves the loaders' offsets
+    METADATA = "feedline-metadata"  # reads samples of topics
+    PROVISIONING = "feedline-provisioning"  # makes topics, users, rules and quotas
+    REGISTRY = "feedline-registry"  # keeps schemas in its topics
+    MONITOR = "feedline-monitor"  # lag and health, no record
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rule:
+    """What one principal may: Kafka's own words, in librdkafka's spelling. resource: TOPIC, GROUP, BROKER (the
+    cluster), TRANSACTIONAL_ID or USER; pattern: LITERAL or PREFIXED; operation: READ, WRITE, DESCRIBE, ..."""
+
+    principal: str
+    resource: str
+    name: str
+    operation: str
+    pattern: str = "LITERAL"
+
+    def __str__(self) -> str:
+        ending = "*" if self.pattern == "PREFIXED" else ""
+        where = "cluster" if self.resource == "BROKER" else f"{self.resource.lower()} {self.name}{ending}"
+        return f"{self.principal} may {self.operation} {where}"
+
+
+def rules(topics: Iterable[Topic], groups: str = "feedline.") -> list[Rule]:
+    """The rules of every service for these topics; groups: what the names of our consumer groups begin with.
+
+    Raises ConfigurationError without a topic, where the rules would be of no use.
+    """
+    names = [topic.name for topic in topics]
+    if not names:
+        raise ConfigurationError("principals cannot be given rules without a topic: name the topics of the catalogue")
+    errors = [topic.error_topic for topic in topics]
+    found = [
+        *_each(Service.PRODUCER, "TOPIC", names, "WRITE", "DESCRIBE"),
+        *_each(Service.PRODUCER, "TOPIC", errors, "WRITE", "DESCRIBE"),
+        *_each(Service.LOADER, "TOPIC", names, "READ", "DESCRIBE"),
+        # What cannot be loaded goes to the error topic, and what is there is read to be loaded too.
+        *_each(Service.LOADER, "TOPIC", errors, "READ", "WRITE", "DESCRIBE"),
+        *_each(Service.LOADER, "GROUP", [groups], "READ", "DESCRIBE", pattern="PREFIXED"),
+        *_each(Service.WATCHER, "TOPIC", [*names, *errors], "READ", "DESCRIBE"),
+        *_each(Service.WATCHER, "GROUP", [f"{groups}watch"], "READ", "DESCRIBE"),
+        *_each(Service.WATCHER, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
+        *_each(Service.REDRIVE, "TOPIC", errors, "READ", "DESCRIBE"),
+        *_each(Service.REDRIVE, "TOPIC", names, "WRITE", "DESCRIBE"),
+        *_each(Service.REDRIVE, "GROUP", [f"{groups}errors"], "READ", "DESCRIBE"),
+        *_each(Service.REPLAY, "TOPIC", [*names, *errors], "READ", "DESCRIBE"),
+        *_each(Service.REPLAY, "GROUP", [f"{groups}replay"], "READ", "DESCRIBE"),
+        *_each(Service.METADATA, "TOPIC", names, "READ", "DESCRIBE"),
+        *_each(Service.METADATA, "GROUP", [f"{groups}samples"], "READ", "DESCRIBE"),
+        *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "CREATE", "ALTER", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER_CONFIGS"),
+        # Of every topic what it is, of ours also to change it; never a record.
+        *_each(Service.PROVISIONING, "TOPIC", ["*"], "DESCRIBE", "DESCRIBE_CONFIGS"),
+        *_each(Service.PROVISIONING, "TOPIC", [*names, *errors], "CREATE", "ALTER", "ALTER_CONFIGS", "DELETE"),
+        *_each(Service.REGISTRY, "TOPIC", REGISTRY_TOPICS, "CREATE", "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        # Its groups are random ids.
+        *_each(Service.REGISTRY, "GROUP", ["*"], "READ", "DESCRIBE"),
+        *_each(Service.REGISTRY, "TRANSACTIONAL_ID", ["*"], "WRITE", "DESCRIBE"),
+        *_each(Service.MONITOR, "TOPIC", [*names, *errors], "DESCRIBE"),
+        *_each(Service.MONITOR, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
+        *_each(Service.MONITOR, "BROKER", [CLUSTER], "DESCRIBE"),
+    ]
+    return sorted(set(found))
+
+
+def custodian_rules(principal: str, topic: str) -> list[Rule]:
+    """The rules of a client who sends records with the producer library from outside: to write to one topic, and
+    nothing of anybody else's."""
+    if principal in {str(service) for service in Service}:
+        raise ConfigurationError(f"{principal} is a service's own principal: choose another name", topic=topic)
+    return sorted(_each(principal, "TOPIC", [topic], "WRITE", "DESCRIBE"))
+
+
+def _each(
+    principal: str, resource: str, names: Iterable[str], *operations: str, pattern: str = "LITERAL"
+) -> Iterator[Rule]:
+    return (Rule(str(principal), resource, name, operation, pattern) for name in names for operation in operations)
+
+
+def table(found: Iterable[Rule]) -> Mapping[str, list[str]]:
+    """By principal, what it may, as lines to read."""
+    lines: dict[str, list[str]] = {}
+    for rule in found:
+        lines.setdefault(rule.principal, []).append(str(rule).partition(" may ")[2])
+    return lines
