@@ -52,6 +52,7 @@ from feedline.warehouse.load import LoadPolicy, Step
 TRY_AGAIN = 75
 IDLE_S = 0.2
 ALL_SENT = "all-sent"
+CLOCK_STEPS_AFTER_S = 1.0
 
 
 class ProduceStep(StrEnum):
@@ -69,7 +70,7 @@ class Job:
     """What one driver does. folder: of the run, for events, acknowledgements and markers.
 
     die_at: the step to die at, in chunk `die_in` of a load; pace_s: seconds slept a block of about 100 records;
-    bug: a seeded bug of `fault.bugs`; clock_step: how far the wall clock jumps after 2 s; file_limit: bytes that a
+    bug: a seeded bug of `fault.bugs`; clock_step: how far the wall clock jumps after a moment; file_limit: bytes that a
     local file may have; again: a driver's work, repeated though it is done.
     """
 
@@ -108,7 +109,7 @@ def drive(what: Callable[[Job], None], job: Job) -> None:
         if job.bug is not None:
             bugs.seed(job.bug, job.folder, job.name)
         if job.clock_step is not None:
-            _step_clock(job.clock_step)
+            _step_clock(job)
         event(job.folder, "started", who=job.name, pid=os.getpid())
         what(job)
     except RetriableError as error:
@@ -312,15 +313,21 @@ def die(job: Job, step: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _step_clock(by: timedelta) -> None:
+def _step_clock(job: Job) -> None:
     """The wall clock of the code under test jumps; the monotonic clock does not, as on a real machine."""
-    begun = time.monotonic()
+    begun, by, seen = time.monotonic(), job.clock_step or timedelta(), False
 
     class Stepped(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
+            nonlocal seen
             real = datetime.now(tz or UTC)
-            return real + by if time.monotonic() - begun > 2 else real
+            if time.monotonic() - begun <= CLOCK_STEPS_AFTER_S:
+                return real
+            if not seen:
+                seen = True
+                event(job.folder, "clock", who=job.name, by=str(by), read=str(real + by))
+            return real + by
 
     for module in (delivery_module, delivery_sender, load_module):
         module.datetime = Stepped  # type: ignore[attr-defined]

@@ -52,8 +52,11 @@ class Actor:
 class Run:
     """A context manager: whatever happens, its processes are gone afterwards."""
 
-    def __init__(self, world: World, *, partitions: int = 12, seed: int = 0, name: str = "") -> None:
+    def __init__(
+        self, world: World, *, partitions: int = 12, seed: int = 0, name: str = "", sample_s: float = SAMPLE_S
+    ) -> None:
         self.world = world
+        self._sample_s = sample_s
         self.name = name or os.environ.get("PYTEST_CURRENT_TEST", "run").split("::")[-1].removesuffix(" (call)")
         self.random = random.Random(seed)
         self.workload: Workload
@@ -123,7 +126,7 @@ class Run:
             elif now >= actor.not_before:
                 actor.not_before = 0.0
                 actor.process = self._begin(actor.what, actor.job)
-        if now - self._sampled >= SAMPLE_S:
+        if now - self._sampled >= self._sample_s:
             self._sampled = now
             self.sample()
 

@@ -12,21 +12,25 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
-from fault import drivers
+import psutil
+
+from fault import drivers, service
 from fault.report import read_history, write_report
 from fault.run import Run
 from fault.warehouse_line import Lose, WarehouseLine
 from fault.workload import DAY
 from fault.world import World, host_of, world
+from feedline.consumer.pipeline_policy import Rebalance
 from feedline.local.registry import registry_healthy
 
 RECORDS = 1_500
 DELIVERY_EVERY_S = 12.0
 CALM_S = (2.0, 6.0)
 FAULT_S = (3.0, 12.0)
+SAMPLE_S = 4.0
 
 
 @dataclass
@@ -39,6 +43,8 @@ class Soak:
     deliveries: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     proven: Counter[str] = field(default_factory=Counter)
+    bag: list[str] = field(default_factory=list)
+    stepped: set[str] = field(default_factory=set)
 
     @property
     def world(self) -> World:
@@ -51,15 +57,20 @@ class Soak:
             ids = tuple(self.run.workload.new_ids(RECORDS // 3))
             self.run.start(drivers.stream, name, ids=ids, pace_s=0.01, day=day)
         else:
-            self.run.workload.land(day, RECORDS, bad=2)
-            self.run.start(drivers.produce, name, day=day, pace_s=0.5)
+            self.produce(name, day)
         self.deliveries += 1
 
+    def produce(self, name: str, day: date, clock_step: timedelta | None = None) -> None:
+        self.run.workload.land(day, RECORDS, bad=2)
+        self.run.start(drivers.produce, name, day=day, pace_s=0.5, clock_step=clock_step)
+
     def fire(self) -> None:
-        """One fault, chosen at random, and taken back after a while."""
-        name, fault = self.random.choice(list(FAULTS.items()))
+        """One fault, drawn at random and taken back after a while; none is drawn again before each has been."""
+        if not self.bag:
+            self.bag = self.random.sample(list(FAULTS), len(FAULTS))
+        name = self.bag.pop()
         self.fired[name] += 1
-        self.proven[name] += fault(self)
+        self.proven[name] += FAULTS[name](self)
 
     def linger(self) -> None:
         self.run.wait(self.random.uniform(*FAULT_S))
@@ -67,10 +78,62 @@ class Soak:
     def broker(self) -> int:
         return self.random.choice(self.world.cluster.nodes)
 
+    def peers(self, node: int) -> list[str]:
+        return [host_of(other) for other in self.world.cluster.nodes if other != node]
 
-def _kill_driver(soak: Soak) -> bool:
-    alive = [name for name, actor in soak.run.actors.items() if not actor.done and name != "witness"]
-    return soak.run.kill(soak.random.choice(alive)) if alive else False
+    def alive(self, kind: str) -> list[str]:
+        """Drivers of a kind that have something to do and are there."""
+        actors = self.run.actors.items()
+        return [name for name, actor in actors if name.startswith(kind) and not actor.done and actor.process.is_alive()]
+
+    def clocks(self) -> None:
+        """Counts the clock steps that a producer was seen to read."""
+        read = {one["who"] for one in self.run.events("clock")}
+        self.proven["clock stepped"] = len(self.stepped & read)
+
+
+def _kill(kind: str) -> Callable[[Soak], bool]:
+    """SIGKILL of one of a kind that is alive now."""
+
+    def kill(soak: Soak) -> bool:
+        if kind == "producer" and not soak.alive(kind):
+            soak.deliver()
+        soak.run.wait_for(lambda: bool(soak.alive(kind)), f"a {kind} is there to be killed")
+        return soak.run.kill(soak.random.choice(soak.alive(kind)))
+
+    return kill
+
+
+def _pause_driver(soak: Soak) -> bool:
+    """For longer than its session in the group lasts, or not as long."""
+    alive = soak.alive("loader") + soak.alive("service") + soak.alive("producer")
+    if not alive:
+        return False
+    name = soak.random.choice(alive)
+    try:
+        process = psutil.Process(soak.run.actors[name].process.pid)
+        process.suspend()
+    except psutil.NoSuchProcess:
+        return False
+    soak.run.fault(f"SIGSTOP of {name}", pid=process.pid)
+    soak.run.wait(1)
+    stopped = process.status() == psutil.STATUS_STOPPED
+    soak.linger()
+    process.resume()
+    return bool(stopped)
+
+
+def _step_clock(soak: Soak) -> bool:
+    """One more delivery, by a producer whose clock jumps meanwhile."""
+    name, day = f"producer-{soak.deliveries}", DAY + timedelta(days=soak.deliveries)
+    by = soak.random.choice([-1, 1]) * timedelta(hours=soak.random.randint(1, 48))
+    soak.deliveries += 1
+    soak.produce(name, day, clock_step=by)
+    soak.run.fault(f"the clock of {name} jumps by {by}")
+    soak.stepped.add(name)
+    soak.linger()
+    # Whether it has read the new time is known when its delivery has ended.
+    return False
 
 
 def _kill_broker(soak: Soak) -> bool:
@@ -102,8 +165,12 @@ def _kill_two_brokers(soak: Soak) -> bool:
 
 def _cut_off_broker(soak: Soak) -> bool:
     node = soak.broker()
-    others = [host_of(other) for other in soak.world.cluster.nodes if other != node]
-    return _cut(soak, f"network cut between broker {node} and the others", host_of(node), others)
+    return _cut(soak, f"network cut between broker {node} and the others", host_of(node), soak.peers(node))
+
+
+def _cut_off_wholly(soak: Soak) -> bool:
+    node = soak.broker()
+    return _cut(soak, f"broker {node} cut off the network", host_of(node), [*soak.peers(node), "client"])
 
 
 def _cut_off_clients(soak: Soak) -> bool:
@@ -131,6 +198,15 @@ def _cut_warehouse(soak: Soak) -> bool:
     return sum(soak.line.lost.values()) > before
 
 
+def _cut_warehouse_off(soak: Soak) -> bool:
+    before = soak.line.refused
+    soak.line.cut()
+    soak.run.fault("nothing passes to the warehouse")
+    soak.linger()
+    soak.line.heal()
+    return soak.line.refused > before
+
+
 def _kill_registry(soak: Soak) -> bool:
     soak.run.fault("SIGKILL of the registry", pid=soak.world.stop_registry())
     soak.linger()
@@ -140,14 +216,19 @@ def _kill_registry(soak: Soak) -> bool:
 
 
 FAULTS: dict[str, Callable[[Soak], bool]] = {
-    "driver killed": _kill_driver,
-    "driver killed, again": _kill_driver,
+    "producer killed": _kill("producer"),
+    "loader killed": _kill("loader"),
+    "service killed": _kill("service"),
+    "process paused": _pause_driver,
+    "clock stepped": _step_clock,
     "broker killed": _kill_broker,
     "broker paused": _pause_broker,
     "two brokers killed": _kill_two_brokers,
     "broker cut off from its peers": _cut_off_broker,
     "broker cut off from clients": _cut_off_clients,
-    "line to the warehouse cut": _cut_warehouse,
+    "broker cut off the network": _cut_off_wholly,
+    "line to the warehouse broken at a statement": _cut_warehouse,
+    "line to the warehouse cut": _cut_warehouse_off,
     "registry killed": _kill_registry,
 }
 
@@ -157,13 +238,17 @@ def soak(minutes: float, seed: int, out: Path) -> bool:
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="feedline-soak-") as home, world(Path(home)) as made:
         line = WarehouseLine(made.settings.warehouse["port"])
-        with Run(made, partitions=24, seed=seed, name=f"soak of {minutes:g} minutes") as run:
+        with Run(made, partitions=24, seed=seed, name=f"soak of {minutes:g} minutes", sample_s=SAMPLE_S) as run:
             state = Soak(run, line, chance)
             through = {**run.settings.warehouse, "port": line.port, "network_timeout": 5}
             run.start(drivers.witness, "witness")
+            settings = replace(run.settings, warehouse=through)
+            rebalance = chance.choice([Rebalance.COOPERATIVE, Rebalance.CONSUMER]).value
+            # Two ways of loading the same feed, which must not get in each other's way either.
             for number in range(2):
-                settings = replace(run.settings, warehouse=through)
                 run.start(drivers.load, f"loader-{number}", settings=settings, chunk_batches=30)
+                more = {"--rebalance": rebalance}
+                run.start(service.serve, f"service-{number}", settings=settings, chunk_batches=30, more=more)
             deadline, next_delivery = time.monotonic() + minutes * 60, 0.0
             while time.monotonic() < deadline:
                 if time.monotonic() >= next_delivery:
@@ -174,9 +259,10 @@ def soak(minutes: float, seed: int, out: Path) -> bool:
             made.mend()
             line.heal()
             verdict = run.finish(within_s=600)
+            state.clocks()
             found = {finding.name: finding.count for finding in verdict.findings}
             told = [
-                f"seed {seed}, {minutes:g} minutes, {state.deliveries} deliveries",
+                f"seed {seed}, {minutes:g} minutes, {state.deliveries} deliveries, rebalances: {rebalance}",
                 f"records sent: {verdict.counts['source']}",
                 f"records in the table: {verdict.counts['in the table']}",
                 f"records on the error topic: {verdict.counts['on the error topic']}",

@@ -35,6 +35,8 @@ class WarehouseLine:
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
         self.lost: Counter[tuple[str, Lose]] = Counter()
+        # Requests and answers that a line cut for all has swallowed.
+        self.refused = 0
         self._rules: dict[str, Lose] = {}
         self._down = False
         self._open: list[socket.socket] = []
@@ -74,6 +76,7 @@ class WarehouseLine:
             self._open.append(server)
             for request in _requests(client):
                 if self._down:
+                    self.refused += 1
                     return
                 rule = self._rule(request)
                 if rule is not None:
@@ -85,6 +88,7 @@ class WarehouseLine:
                     return
                 answer = _answer(server)
                 if self._down or (rule is not None and rule[1] is Lose.AFTER):
+                    self.refused += self._down
                     return
                 client.sendall(answer)
 

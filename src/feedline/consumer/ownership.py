@@ -24,13 +24,15 @@ Positions = Callable[[Sequence[Place]], Mapping[Place, int]]
 REQUEST_S = 10.0
 PLACE_AGAIN_S = 1.0
 
-# A commit that came too late: the partitions are somebody else's, who will do the work again. Nothing is wrong.
+# A request that came too late: the partitions are somebody else's, who will do the work again, or the group has moved
+# on and this member hears of it next. Nothing is wrong.
 _TOO_LATE = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.REBALANCE_IN_PROGRESS,
         KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
         KafkaError._ASSIGNMENT_LOST,
         KafkaError._NO_OFFSET,
     }
@@ -209,7 +211,7 @@ class Ownership:
                 starts[place] = (start, committed[place])
         except (KafkaException, FeedlineError) as error:
             failure = translate(error) if isinstance(error, KafkaException) else error
-            if not isinstance(failure, RetriableError):
+            if not isinstance(failure, RetriableError) and not _too_late(error):
                 raise failure from error
             logger.warning("where %d partitions begin is not known yet: %s", len(places), failure)
             self._place_at = time.monotonic() + PLACE_AGAIN_S
@@ -267,3 +269,7 @@ class Ownership:
 
     def _share(self) -> None:
         self._shared = tuple(self._claims.values())
+
+
+def _too_late(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _TOO_LATE
