@@ -1,0 +1,1 @@
+"""What the feeds are: schemas discovered, described, compared, changed and looked up."""
