@@ -96,7 +96,10 @@ def draw(told: list[Told], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(len(told), 1, figsize=(11, 2.3 * len(told) + 0.6), squeeze=False)
+    # A run of half an hour has a hundred faults to name; nobody can tell them apart in a narrow picture.
+    many = len(told) == 1
+    size = (max(11, 0.55 * len(told[0].of("fault"))), 6) if many else (11, 2.3 * len(told) + 0.6)
+    figure, panels = plt.subplots(len(told), 1, figsize=size, squeeze=False)
     for panel, one in zip(panels[:, 0], told, strict=True):
         samples = one.of("rows")
         seconds = [e["at"] - one.begun for e in samples]
@@ -104,10 +107,10 @@ def draw(told: list[Told], file: Path) -> None:
         panel.plot(seconds, [e["rows"] for e in samples], label="in the table", color="#2e8b57")
         for fault in one.of("fault"):
             panel.axvline(fault["at"] - one.begun, color="#b03030", linewidth=0.9, linestyle="--")
-        for number, fault in enumerate(one.of("fault")[:6]):
+        for number, fault in enumerate(one.of("fault")):
             text = fault["what"][:44]
-            at = (fault["at"] - one.begun, 0.95 - 0.14 * number)
-            panel.annotate(text, at, xycoords=("data", "axes fraction"), fontsize=6, va="top")
+            at = (fault["at"] - one.begun, 0.97 - 0.13 * (number % 7))
+            panel.annotate(text, at, xycoords=("data", "axes fraction"), fontsize=5 if many else 6, va="top")
         panel.set_title(one.name, fontsize=9, loc="left")
         panel.set_ylabel("records", fontsize=8)
         panel.tick_params(labelsize=7)

@@ -1,7 +1,7 @@
-"""The line to the warehouse: HTTP passes through here, and a chosen statement's request or answer can be lost.
+"""The line to the warehouse: HTTP passes through here; a chosen statement's request or answer can be lost or held up.
 
-The server's side of a lost connection stays open, as it does when a cable is cut: an account keeps the session, and
-whatever its transaction was doing.
+A client that ends closes its connection, and the server hears of it. When the line breaks the server does not: it keeps
+the session and whatever its transaction was doing, until it has heard nothing for a while.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import gzip
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 
 HOST = "127.0.0.1"
 PIECE = 1 << 16
+LOOK_AGAIN_S = 0.05
+# An account takes minutes.
+SILENT_S = 15.0
 
 
 class Lose(StrEnum):
@@ -37,7 +41,10 @@ class WarehouseLine:
         self.lost: Counter[tuple[str, Lose]] = Counter()
         # Requests and answers that a line cut for all has swallowed.
         self.refused = 0
+        # Statements that are or were held up, by statement and moment.
+        self.held: Counter[tuple[str, Lose]] = Counter()
         self._rules: dict[str, Lose] = {}
+        self._holds: dict[str, Lose] = {}
         self._down = False
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, name="warehouse-line", daemon=True).start()
@@ -46,12 +53,17 @@ class WarehouseLine:
         """From now on every statement that begins so, repeated attempts included, until `heal`."""
         self._rules[statement] = when
 
+    def hold(self, statement: str, when: Lose) -> None:
+        """From now on every statement that begins so waits at that moment until `heal`, then goes on."""
+        self._holds[statement] = when
+
     def cut(self) -> None:
         """Nothing passes any more, connections that are there included."""
         self._down = True
 
     def heal(self) -> None:
         self._rules.clear()
+        self._holds.clear()
         self._down = False
 
     def close(self) -> None:
@@ -74,27 +86,51 @@ class WarehouseLine:
         with contextlib.suppress(OSError), client:
             server = socket.create_connection(self._target)
             self._open.append(server)
-            for request in _requests(client):
-                if self._down:
-                    self.refused += 1
-                    return
-                rule = self._rule(request)
-                if rule is not None:
-                    self.lost[rule] += 1
-                if rule is not None and rule[1] is Lose.BEFORE:
-                    return
-                server.sendall(request)
-                if rule is not None and rule[1] is Lose.DURING:
-                    return
-                answer = _answer(server)
-                if self._down or (rule is not None and rule[1] is Lose.AFTER):
-                    self.refused += self._down
-                    return
-                client.sendall(answer)
+            broken = False
+            try:
+                broken = self._exchange(client, server)
+            finally:
+                if broken:
+                    closing = threading.Timer(SILENT_S, server.close)
+                    closing.daemon = True
+                    closing.start()
+                else:
+                    server.close()
 
-    def _rule(self, request: bytes) -> tuple[str, Lose] | None:
-        statement = _statement(request)
-        return next(((said, when) for said, when in self._rules.items() if statement.startswith(said)), None)
+    def _exchange(self, client: socket.socket, server: socket.socket) -> bool:
+        """Whether the line broke; False when the client has closed."""
+        for request in _requests(client):
+            if self._down:
+                self.refused += 1
+                return True
+            statement = _statement(request)
+            lost = _rule(self._rules, statement)
+            if lost is not None:
+                self.lost[lost] += 1
+            if lost is not None and lost[1] is Lose.BEFORE:
+                return True
+            self._hold_up(statement, Lose.BEFORE)
+            server.sendall(request)
+            if lost is not None and lost[1] is Lose.DURING:
+                return True
+            answer = _answer(server)
+            self._hold_up(statement, Lose.AFTER)
+            if self._down or (lost is not None and lost[1] is Lose.AFTER):
+                self.refused += self._down
+                return True
+            client.sendall(answer)
+        return False
+
+    def _hold_up(self, statement: str, when: Lose) -> None:
+        held = _rule(self._holds, statement)
+        if held is not None and held[1] is when:
+            self.held[held] += 1
+            while held[0] in self._holds:
+                time.sleep(LOOK_AGAIN_S)
+
+
+def _rule(rules: dict[str, Lose], statement: str) -> tuple[str, Lose] | None:
+    return next(((said, when) for said, when in rules.items() if statement.startswith(said)), None)
 
 
 def _requests(client: socket.socket) -> Iterator[bytes]:
