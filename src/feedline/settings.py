@@ -21,8 +21,8 @@ class Settings:
     arguments of `snowflake.connector.connect`; landing: the folder that feed files arrive in; replication_factor: what
     the cluster can hold when that is less than the catalogue asks, as on the local one-broker stack; archive: where
     the files of produced deliveries are kept, beside the landing folder when it is not named; access: how the services
-    tell who calls them (`feedline.services.auth.read_access`). The mappings may hold secrets and stay out of the repr.
-    """
+    tell who calls them (`feedline.services.auth.read_access`). The mappings may hold secrets, or better name
+    them (`feedline.security.references`), and stay out of the repr."""
 
     kafka: Mapping[str, Any] = field(repr=False)
     registry: Mapping[str, Any] = field(repr=False)

@@ -26,6 +26,7 @@ from feedline.consumer.schedule import Schedule
 from feedline.errors import ConfigurationError, OffsetsExpiredError, RetriableError
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
+from feedline.kafka.renewal import open_client
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +160,13 @@ class PipelinedConsumer:
         settings: dict[str, Any] = {"enable.partition.eof": True, "auto.offset.reset": "error"}
         known = consumer_config(self._kafka, group_id=self._group_id)
         if self._spans is not None:
-            consumer = Consumer(known | settings)
+            consumer = open_client(Consumer, known | settings)
             self._ownership.assign(consumer, self._topics[0], self._spans)
             return consumer
         settings |= {"on_commit": self._ownership.committed, **self._policy.rebalance.settings()}
         ruled = self._policy.rebalance.ruled_by_broker
-        consumer = Consumer({name: value for name, value in known.items() if name not in ruled} | settings)
+        left = {name: value for name, value in known.items() if name not in ruled}
+        consumer = open_client(Consumer, left | settings)
         self._ownership.subscribe(consumer, self._topics)
         return consumer
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedline.errors import ConfigurationError
+from feedline.security.references import resolve
 
 _SECRET = re.compile(r"password|secret|\.key$|\.key\.pem|user\.info|token|jaas|oauthbearer\.config", re.IGNORECASE)
 
@@ -105,10 +106,11 @@ class ClientConfig(dict[str, Any]):
 
 
 def canonical(settings: Mapping[str, Any]) -> ClientConfig:
-    """The settings under one name each; `default.topic.config`, librdkafka's old second level, is folded in."""
+    """The settings under one name each; `default.topic.config`, librdkafka's old second level, is folded in, and
+    secrets by reference are read. Raises ConfigurationError when one cannot be."""
     flat = dict(settings.get("default.topic.config") or {})
     flat.update((key, value) for key, value in settings.items() if key != "default.topic.config")
-    return ClientConfig({_ALIASES.get(key, key): value for key, value in flat.items()})
+    return ClientConfig({_ALIASES.get(key, key): resolve(value) for key, value in flat.items()})
 
 
 def _is_false(value: object) -> bool:

@@ -11,6 +11,7 @@ from confluent_kafka.schema_registry.common._httpx_compat import httpx  # whiche
 from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
 from feedline.errors import AuthenticationError, ConfigurationError, RegistryUnavailableError
+from feedline.security.references import resolve
 
 SchemaKind = Literal["AVRO", "JSON"]
 T = TypeVar("T")
@@ -27,10 +28,10 @@ _REFUSED = frozenset({401, 403})
 def registry_client(conf: Mapping[str, Any]) -> SchemaRegistryClient:
     """A client of confluent-kafka's `SchemaRegistryClient` properties (`url`, `basic.auth.user.info`, `ssl.*`, ...).
 
-    Raises ConfigurationError for settings it refuses; nothing is asked of the registry yet.
+    Secrets may be references. Raises ConfigurationError for settings it refuses; nothing is asked of the registry yet.
     """
     try:
-        return SchemaRegistryClient({**_DEFAULTS, **conf})
+        return SchemaRegistryClient({**_DEFAULTS, **resolve(conf)})
     except (ValueError, TypeError, OSError) as error:
         raise ConfigurationError(f"the schema registry's settings cannot be used: {error}") from error
 

@@ -24,6 +24,7 @@ from feedline.errors import AuthenticationError, FeedlineError
 from feedline.kafka.admin import watermarks
 from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
+from feedline.kafka.renewal import open_client
 from feedline.producer.partitioner import BytesPartitioner
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,9 @@ class DeliverySender:
         self._sent = 0
         self._acknowledged = 0
         try:
-            self._producer = Producer(producer_config(kafka) | UNBATCHED | {"error_cb": self._on_client_error})
+            self._producer = open_client(
+                Producer, producer_config(kafka) | UNBATCHED | {"error_cb": self._on_client_error}
+            )
         except KafkaException as error:
             raise translate(error.args[0], **self._where()) from error
 

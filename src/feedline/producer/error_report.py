@@ -15,6 +15,7 @@ from feedline.consumer.messages import headers_of, place_of
 from feedline.errors import CorruptBatchError, TerminalError
 from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
+from feedline.kafka.renewal import open_client
 
 
 class ErrorReporter:
@@ -46,7 +47,7 @@ class ErrorReporter:
 
     def _send(self, value: bytes, headers: list[tuple[str, Any]]) -> None:
         if self._producer is None:
-            self._producer = Producer(producer_config(self._kafka))
+            self._producer = open_client(Producer, producer_config(self._kafka))
         where = {"feed": self._feed.name, "topic": self._feed.topic.error_topic}
         reports: list[KafkaError | None] = []
         try:

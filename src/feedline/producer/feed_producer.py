@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from feedline.batch.manifest import DeliveryManifest
 from feedline.errors import UnknownFeedError
 from feedline.kafka.config import ClientConfig
+from feedline.kafka.renewal import PasswordRenewal
 from feedline.producer.closer import start_closer
 from feedline.producer.completion import complete
 from feedline.producer.feed_record import DeliveryCallback, Headers, check_batch
@@ -79,7 +80,11 @@ class FeedProducer(Producer):
         listener = client.get("error_cb")
         if listener is None or callable(listener):
             client["error_cb"] = _error_listener(self._path, listener)
+        renewal = PasswordRenewal(client)
+        if renewal.wanted:
+            client["error_cb"] = renewal.on_error
         super().__init__(client)
+        renewal.client = self
 
     def produce(  # noqa: PLR0917  confluent-kafka's own signature
         self,

@@ -13,6 +13,7 @@ from feedline.batch.identity import Cycle
 from feedline.catalog import Catalog, load_catalog
 from feedline.errors import ConfigurationError
 from feedline.kafka.config import COMPRESSION, DURABLE, MAX_MESSAGE_BYTES, ClientConfig, canonical, durability_gap
+from feedline.security.references import resolve
 
 PREFIX = "feedline."
 REGISTRY_PREFIX = "schema.registry."
@@ -76,7 +77,8 @@ def split_settings(given: Mapping[str, Any]) -> ProducerSettings:
     What the caller sets stands, so that a program's other topics behave as before; a setting that would let an
     acknowledged record be lost is refused when a feed is produced. Raises ConfigurationError.
     """
-    client = ClientConfig((key, value) for key, value in given.items() if not key.startswith((PREFIX, REGISTRY_PREFIX)))
+    ours = (PREFIX, REGISTRY_PREFIX)
+    client = ClientConfig((key, resolve(value)) for key, value in given.items() if not key.startswith(ours))
     named = canonical(client)
     gap = durability_gap(client)
     if gap is None:

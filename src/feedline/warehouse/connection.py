@@ -16,6 +16,7 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import DatabaseError, Error, InterfaceError, OperationalError
 
 from feedline.errors import AuthenticationError, FeedlineError, TerminalError, WarehouseUnavailableError
+from feedline.security.references import resolve
 
 # Seconds. Without them the connector retries a refused connection or a server error for as long as it lives.
 LOGIN_TIMEOUT = 30
@@ -50,7 +51,7 @@ def open_warehouse(arguments: Mapping[str, Any]) -> Iterator[SnowflakeConnection
 
 def connect(arguments: Mapping[str, Any]) -> SnowflakeConnection:
     """As `open_warehouse`, for a caller that closes it itself."""
-    bounded = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT, **arguments}
+    bounded = {"login_timeout": LOGIN_TIMEOUT, "network_timeout": NETWORK_TIMEOUT, **resolve(arguments)}
     try:
         return snowflake.connector.connect(**bounded)
     except Error as error:
