@@ -10,9 +10,11 @@ from typing import Any
 from feedline.kafka.admin import admin_client
 from feedline.local.cluster import ClusterConfig, plan_cluster
 from feedline.local.ports import HOST, choose_ports
-from feedline.local.secured import SecurityFiles, admin_settings, ensure_certificates, secured_properties
+from feedline.local.secured import SecurityFiles, admin_settings, ensure_certificates, renew_node, secured_properties
 from feedline.security.cluster_access import new_password, put_rules, set_passwords
 from feedline.security.principals import Rule
+from feedline.security.rotation import await_served, reload_certificates
+from feedline.security.secret_file import write_secret
 
 PASSWORDS = "passwords"
 
@@ -84,16 +86,17 @@ def give_access(cluster: SecuredCluster, users: Iterable[str], rules: Iterable[R
     put_rules(admin, rules)
 
 
+def renew_certificates(cluster: SecuredCluster) -> None:
+    """Gives every node a new key and certificate while it runs, one node after the other."""
+    admin = admin_client(cluster.admin)
+    for node, ports in cluster.config.ports.items():
+        renew_node(cluster.files, node)
+        store = cluster.files.store(node)
+        reload_certificates(admin, {node: store}, ("clients", "internal"))
+        await_served(HOST, ports.broker, cluster.files.ca, store)
+
+
 def _password(file: Path) -> str:
     if not file.exists():
-        write_password(file, new_password())
+        write_secret(file, new_password())
     return file.read_text(encoding="utf-8").strip()
-
-
-def write_password(file: Path, password: str) -> None:
-    """Puts a password into a file that only its owner may read, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.touch(mode=0o600)
-    partial.write_text(password, encoding="utf-8")
-    partial.replace(file)

@@ -7,8 +7,6 @@ same: PEM files, named by reference.
 from __future__ import annotations
 
 import ipaddress
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from feedline.errors import ConfigurationError
+from feedline.security.secret_file import write_secret
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 90
@@ -74,8 +73,8 @@ def ensure_authority(folder: Path, name: str = "Feedline local authority") -> Au
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(authority.key, _key_pem(key))
-    _write(authority.certificate, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    write_secret(authority.key, _key_pem(key))
+    write_secret(authority.certificate, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
     return authority
 
 
@@ -113,9 +112,9 @@ def issue(
     chain += ca.public_bytes(serialization.Encoding.PEM)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     issued = Issued(folder / f"{name}.key", folder / f"{name}.crt", folder / f"{name}.pem")
-    _write(issued.store, key_pem + chain)
-    _write(issued.key, key_pem)
-    _write(issued.certificate, chain, mode=0o644)
+    write_secret(issued.store, key_pem + chain)
+    write_secret(issued.key, key_pem)
+    write_secret(issued.certificate, chain, mode=0o644)
     return issued
 
 
@@ -164,17 +163,3 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(file: Path, content: bytes, mode: int = 0o600) -> None:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as output:
-            output.write(content)
-            output.flush()
-            os.fsync(output.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +19,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from feedline.errors import ConfigurationError
+from feedline.security.secret_file import write_secret
 from feedline.services.roles import Role
 
 # 16 MiB and about 40 ms a check, what RFC 7914 gives for interactive logins.
@@ -134,14 +133,4 @@ def _changing(file: Path) -> Iterator[None]:
 
 def _write(file: Path, keys: dict[str, StoredKey]) -> None:
     document = json.dumps({"keys": [asdict(key) for key in keys.values()]}, indent=1)
-    # mkstemp makes it readable by its owner only.
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(document)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_secret(file, document)
