@@ -33,6 +33,11 @@ class Settings:
     archive: Path | None = None
     access: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        # The topic of schemas lies on the same cluster unless other clients' properties are named for it.
+        if "feedline.schemas.topic" in self.registry and "feedline.schemas.kafka" not in self.registry:
+            object.__setattr__(self, "registry", {**self.registry, "feedline.schemas.kafka": self.kafka})
+
     @property
     def archive_folder(self) -> Path:
         return self.archive or self.landing.with_name(f"{self.landing.name}-archive")

@@ -1,4 +1,8 @@
-"""The schema registry, through confluent-kafka's own client, so any registry with Confluent's API serves."""
+"""The schema registry, through confluent-kafka's own client, so any registry with Confluent's API serves.
+
+A lookup that the registry cannot answer is answered by what was kept of its earlier answers, on disk and on a Kafka
+topic, where the settings name them: see `SchemaFallback`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from confluent_kafka.schema_registry.common._httpx_compat import httpx  # whiche
 from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
 from feedline.errors import AuthenticationError, ConfigurationError, RegistryUnavailableError
-from feedline.security.references import resolve
+from feedline.kafka.schema_cache import KnownSchema
+from feedline.kafka.schema_fallback import SchemaFallback, split_settings
 
 SchemaKind = Literal["AVRO", "JSON"]
 T = TypeVar("T")
@@ -25,13 +30,24 @@ _NOT_FOUND = 404
 _REFUSED = frozenset({401, 403})
 
 
-def registry_client(conf: Mapping[str, Any]) -> SchemaRegistryClient:
-    """A client of confluent-kafka's `SchemaRegistryClient` properties (`url`, `basic.auth.user.info`, `ssl.*`, ...).
+class RegistryClient(SchemaRegistryClient):
+    """confluent-kafka's client with what answers lookups while the registry cannot; fallback is None without one."""
 
-    Secrets may be references. Raises ConfigurationError for settings it refuses; nothing is asked of the registry yet.
+    def __init__(self, conf: Mapping[str, Any]) -> None:
+        own, others = split_settings(conf)
+        super().__init__({**_DEFAULTS, **others})
+        self.fallback = SchemaFallback.of(own, str(others.get("url", "")))
+
+
+def registry_client(conf: Mapping[str, Any]) -> RegistryClient:
+    """A client of confluent-kafka's `SchemaRegistryClient` properties (`url`, `basic.auth.user.info`, `ssl.*`, ...) and
+    of ours: `feedline.cache.dir` (a folder where schemas are kept for a time without the registry),
+    `feedline.schemas.topic` and `feedline.schemas.kafka` (the topic of schemas, and clients' properties to read it).
+
+    Raises ConfigurationError for settings it refuses; nothing is asked of the registry yet.
     """
     try:
-        return SchemaRegistryClient({**_DEFAULTS, **resolve(conf)})
+        return RegistryClient(conf)
     except (ValueError, TypeError, OSError) as error:
         raise ConfigurationError(f"the schema registry's settings cannot be used: {error}") from error
 
@@ -39,12 +55,14 @@ def registry_client(conf: Mapping[str, Any]) -> SchemaRegistryClient:
 def register_schema(
     client: SchemaRegistryClient, subject: str, schema: Mapping[str, Any], kind: SchemaKind = "AVRO"
 ) -> int:
-    """Registers the schema under the subject; the same schema again gives the same id and no new version.
+    """Registers the schema under the subject; the same schema again gives the same id and no new version, also while
+    the registry is away.
 
     Raises ConfigurationError when the registry refuses it (incompatible with the version before, or invalid),
     RegistryUnavailableError, AuthenticationError.
     """
-    return int(_ask(subject, lambda: client.register_schema(subject, _schema(schema, kind))))
+    wanted = _schema(schema, kind)
+    return _id_of(client, subject, wanted, kind, lambda: int(client.register_schema(subject, wanted)))
 
 
 def schema_id(client: SchemaRegistryClient, subject: str, schema: Mapping[str, Any], kind: SchemaKind = "AVRO") -> int:
@@ -52,9 +70,14 @@ def schema_id(client: SchemaRegistryClient, subject: str, schema: Mapping[str, A
 
     Raises ConfigurationError when it is not, RegistryUnavailableError, AuthenticationError.
     """
-    found = _ask(subject, lambda: client.lookup_schema(subject, _schema(schema, kind)))
-    assert found.schema_id is not None
-    return int(found.schema_id)
+    wanted = _schema(schema, kind)
+
+    def look_up() -> int:
+        found = client.lookup_schema(subject, wanted).schema_id
+        assert found is not None
+        return int(found)
+
+    return _id_of(client, subject, wanted, kind, look_up)
 
 
 def writer_schema(client: SchemaRegistryClient, number: int) -> tuple[dict[str, Any], SchemaKind]:
@@ -62,8 +85,39 @@ def writer_schema(client: SchemaRegistryClient, number: int) -> tuple[dict[str, 
 
     Raises ConfigurationError for an id the registry does not know: another registry, more likely than a bad message.
     """
-    schema = _ask(f"id {number}", lambda: client.get_schema(number))
-    return json.loads(schema.schema_str or "null"), "JSON" if schema.schema_type == "JSON" else "AVRO"
+    fallback = _fallback(client)
+    known = fallback.recent(number) if fallback else None
+    if known is None:
+        try:
+            schema = _ask(f"id {number}", lambda: client.get_schema(number))
+        except RegistryUnavailableError:
+            known = fallback.schema(number) if fallback else None
+            if known is None:
+                raise
+        else:
+            known = KnownSchema(number, schema.schema_str or "null", schema.schema_type or "AVRO")
+            if fallback:
+                fallback.keep(known)
+    return json.loads(known.text), "JSON" if known.kind == "JSON" else "AVRO"
+
+
+def _fallback(client: SchemaRegistryClient) -> SchemaFallback | None:
+    return client.fallback if isinstance(client, RegistryClient) else None
+
+
+def _id_of(client: SchemaRegistryClient, subject: str, wanted: Schema, kind: SchemaKind, ask: Callable[[], int]) -> int:
+    fallback = _fallback(client)
+    text = wanted.schema_str or ""
+    try:
+        number = _ask(subject, ask)
+    except RegistryUnavailableError:
+        found = fallback.registered(subject, text, kind) if fallback else None
+        if found is None:
+            raise
+        return found
+    if fallback:
+        fallback.keep_registration(subject, KnownSchema(number, text, kind))
+    return number
 
 
 def _schema(schema: Mapping[str, Any], kind: SchemaKind) -> Schema:

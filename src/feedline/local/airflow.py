@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import feedline
+from feedline.kafka.schema_fallback import CACHE_FOLDER, TOPIC
+from feedline.kafka.schema_topic import SCHEMA_TOPIC
 from feedline.local.ports import HOST, choose_ports
 from feedline.local.process import Process, await_healthy, start_process
 from feedline.local.state import write_json
@@ -62,7 +64,11 @@ def connections(config: AirflowConfig) -> dict[str, str]:
     warehouse = dict(config.warehouse)
     entries: dict[str, dict[str, Any]] = {
         "feedline_kafka": {"conn_type": "kafka", "extra": {"bootstrap.servers": config.bootstrap}},
-        "feedline_registry": {"conn_type": "http", "host": config.registry_url},
+        "feedline_registry": {
+            "conn_type": "http",
+            "host": config.registry_url,
+            "extra": {CACHE_FOLDER: str(config.folder.parent / "schemas"), TOPIC: SCHEMA_TOPIC},
+        },
         "feedline_snowflake": {
             "conn_type": "snowflake",
             "login": warehouse.pop("user"),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from feedline.kafka.schema_fallback import CACHE_FOLDER, TOPIC
+from feedline.kafka.schema_topic import SCHEMA_TOPIC
 from feedline.local.airflow import AirflowConfig, airflow_healthy, await_airflow, start_airflow
 from feedline.local.cache import Report
 from feedline.local.kafka import KafkaConfig, await_kafka, kafka_healthy, start_kafka
@@ -195,7 +197,11 @@ def _service_status(home: Path, name: str, process: Process | None) -> ServiceSt
 def _settings(home: Path, configs: _Configs) -> dict[str, Any]:
     return {
         "kafka": {"bootstrap.servers": configs.kafka.bootstrap},
-        "registry": {"url": configs.registry.url},
+        "registry": {
+            "url": configs.registry.url,
+            CACHE_FOLDER: str(home / "schemas"),
+            TOPIC: SCHEMA_TOPIC,
+        },
         "warehouse": connection_arguments(configs.warehouse),
         "landing": str(home / "landing"),
         "replication_factor": 1,

@@ -11,6 +11,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from feedline.catalog import Feed
 from feedline.kafka.registry import registry_client
+from feedline.kafka.schema_fallback import TOPIC, TOPIC_CLIENTS
 from feedline.producer.options import ProducerSettings
 from feedline.producer.row_encoder import RowEncoder, row_encoder
 from feedline.producer.topic_lookup import look_up_partitions
@@ -82,7 +83,10 @@ class FeedSetup:
 
     def _client(self) -> SchemaRegistryClient | None:
         if self._registry is None and self._settings.options.registry is not None:
-            self._registry = registry_client(self._settings.options.registry)
+            settings = self._settings.options.registry
+            if TOPIC in settings:
+                settings = {TOPIC_CLIENTS: self._settings.client, **settings}
+            self._registry = registry_client(settings)
         return self._registry
 
     def _look_up(self, topic: str) -> None:
