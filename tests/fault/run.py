@@ -53,14 +53,21 @@ class Run:
     """A context manager: whatever happens, its processes are gone afterwards."""
 
     def __init__(
-        self, world: World, *, partitions: int = 12, seed: int = 0, name: str = "", sample_s: float = SAMPLE_S
+        self,
+        world: World,
+        *,
+        partitions: int = 12,
+        seed: int = 0,
+        name: str = "",
+        feed_name: str = "",
+        sample_s: float = SAMPLE_S,
     ) -> None:
         self.world = world
         self._sample_s = sample_s
         self.name = name or os.environ.get("PYTEST_CURRENT_TEST", "run").split("::")[-1].removesuffix(" (call)")
         self.random = random.Random(seed)
         self.workload: Workload
-        self.workload, self.folder = world.workload(partitions=partitions)
+        self.workload, self.folder = world.workload(partitions=partitions, feed_name=feed_name)
         self.settings = replace(world.settings, landing=self.workload.landing)
         self.actors: dict[str, Actor] = {}
         self.moves: dict[int, list[int]] = defaultdict(list)
@@ -136,7 +143,7 @@ class Run:
             self.tend()
             time.sleep(TEND_S)
 
-    def wait_for(self, condition: Callable[[], bool], what: str, *, within_s: float = WITHIN_S) -> None:
+    def wait_for(self, condition: Callable[[], object], what: str, *, within_s: float = WITHIN_S) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             self.tend()

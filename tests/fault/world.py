@@ -55,9 +55,9 @@ class World:
     processes: ForkServerContext
     runs: list[tuple[str, Path]] = field(default_factory=list)
 
-    def workload(self, *, partitions: int = 12) -> tuple[Workload, Path]:
+    def workload(self, *, partitions: int = 12, feed_name: str = "") -> tuple[Workload, Path]:
         """A new feed with its topic, schema and tables, and a folder for its run."""
-        feed = make_feed(partitions)
+        feed = make_feed(partitions, feed_name)
         folder = self.home / "runs" / feed.name
         (folder / "landing").mkdir(parents=True)
         ensure_topics(admin_client(self.settings.kafka), [feed.topic])
