@@ -16,7 +16,6 @@ from feedline.security.certificates import Authority, ensure_authority, issue
 
 BROKER, ADMIN = "broker", "admin"
 HOSTS = (HOST, "localhost")
-REAUTHENTICATE_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,6 @@ def secured_properties(
         "listener.name.clients.scram-sha-512.sasl.jaas.config": (
             "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         ),
-        # A user whose password was changed or who was removed loses open connections too, within the hour.
-        "connections.max.reauth.ms": str(REAUTHENTICATE_MS),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": f"User:{BROKER};User:{ADMIN}",
         "allow.everyone.if.no.acl.found": "false",

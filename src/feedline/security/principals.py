@@ -75,7 +75,7 @@ def rules(topics: Iterable[Topic], groups: str = "feedline.") -> list[Rule]:
         *_each(Service.REPLAY, "GROUP", [f"{groups}replay"], "READ", "DESCRIBE"),
         *_each(Service.METADATA, "TOPIC", names, "READ", "DESCRIBE"),
         *_each(Service.METADATA, "GROUP", [f"{groups}samples"], "READ", "DESCRIBE"),
-        *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "CREATE", "ALTER", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER", "DESCRIBE", "DESCRIBE_CONFIGS"),
         *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER_CONFIGS"),
         # Of every topic what it is, of ours also to change it; never a record.
         *_each(Service.PROVISIONING, "TOPIC", ["*"], "DESCRIBE", "DESCRIBE_CONFIGS"),
