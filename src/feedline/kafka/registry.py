@@ -89,7 +89,7 @@ def writer_schema(client: SchemaRegistryClient, number: int) -> tuple[dict[str, 
     known = fallback.recent(number) if fallback else None
     if known is None:
         try:
-            schema = _ask(f"id {number}", lambda: client.get_schema(number))
+            schema = ask_registry(f"id {number}", lambda: client.get_schema(number))
         except RegistryUnavailableError:
             known = fallback.schema(number) if fallback else None
             if known is None:
@@ -109,7 +109,7 @@ def _id_of(client: SchemaRegistryClient, subject: str, wanted: Schema, kind: Sch
     fallback = _fallback(client)
     text = wanted.schema_str or ""
     try:
-        number = _ask(subject, ask)
+        number = ask_registry(subject, ask)
     except RegistryUnavailableError:
         found = fallback.registered(subject, text, kind) if fallback else None
         if found is None:
@@ -125,7 +125,8 @@ def _schema(schema: Mapping[str, Any], kind: SchemaKind) -> Schema:
     return Schema(json.dumps(schema, separators=(",", ":"), ensure_ascii=False), kind)
 
 
-def _ask(what: str, request: Callable[[], T]) -> T:
+def ask_registry(what: str, request: Callable[[], T]) -> T:
+    """Makes a request of the client; its failure becomes one of our errors. what: begins the message."""
     try:
         return request()
     except SchemaRegistryError as error:

@@ -198,6 +198,14 @@ def _renamed(change: Change, level: str, needed: Sequence[str]) -> Iterator[Find
     assert change.old is not None
     if _is_needed(change.old.path, needed):
         yield _refused_needed(change.old.path, "renamed")
+    elif not change.old.is_leaf:
+        yield Finding(
+            Severity.BREAKING,
+            change.path,
+            f"a field with fields below it is renamed from {change.before}",
+            "Every column below it would have another name, and a child table too.",
+            "keep its name, and give it the new one in the logical model.",
+        )
     elif level.startswith(("FORWARD", "FULL")) and not change.old.has_default:
         yield Finding(
             Severity.BREAKING,

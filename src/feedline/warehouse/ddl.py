@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from feedline.catalog import Feed
 from feedline.warehouse.layout import Column, FeedLayout, TableLayout, metadata_of
 from feedline.warehouse.names import (
@@ -120,15 +122,24 @@ def add_column(table: TableLayout, column: Column) -> str:
     return f"ALTER TABLE {data_table(table.name)} ADD COLUMN {column_definition(column)}"
 
 
-def create_current_view(feed: Feed, layout: FeedLayout) -> str:
+def widen_column(table: TableLayout, column: Column) -> str:
+    """A number of more digits before the point: Snowflake does that in place, and nothing else to a number's type."""
+    return f"ALTER TABLE {data_table(table.name)} ALTER COLUMN {quoted(column.name)} SET DATA TYPE {column.sql_type}"
+
+
+def create_current_view(feed: Feed, layout: FeedLayout, existing: Collection[str] = ()) -> str:
     """`<TABLE>_CURRENT`: of each business key and business date, the row of the latest COMPLETE delivery, and of an
-    end of day before any of the day's intraday deliveries."""
-    keys = ", ".join(f"T.{quoted(layout.column_of(path).name)}" for path in feed.business_keys)
+    end of day before any of the day's intraday deliveries.
+
+    existing: the columns that the table has; a field that was renamed shows under both of its names.
+    """
+    renamed = _renamed(layout.table, existing)
+    keys = ", ".join(_either("T", layout.column_of(path).name, renamed) for path in feed.business_keys)
     view = data_table(current_view(feed.table))
     purpose = f"Rows of {feed.table} of the latest complete delivery per business key and business date."
     return (
         f"CREATE OR REPLACE VIEW {view} COMMENT = {comment(purpose)} AS\n"
-        f"SELECT T.* FROM {data_table(feed.table)} T\n"
+        f"SELECT {_columns('T', renamed)} FROM {data_table(feed.table)} T\n"
         f"JOIN {DELIVERY} D ON D.DELIVERY_ID = T.\"_DELIVERY_ID\" AND D.STATUS = 'COMPLETE'\n"
         f'QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys}, T."_BUSINESS_DATE"'
         # The end of day is the last word, even over an intraday delivery that was produced again after it.
@@ -137,13 +148,38 @@ def create_current_view(feed: Feed, layout: FeedLayout) -> str:
     )
 
 
-def create_current_child_view(feed: Feed, child: TableLayout) -> str:
-    """The child rows of the parent view's rows."""
+def _renamed(table: TableLayout, existing: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """By column, the columns it was before, as far as the table has them."""
+    now = {column.name for column in table.columns}
+    former = {
+        column.name: tuple(name for name in column.former if name in existing and name not in now)
+        for column in table.columns
+    }
+    return {name: names for name, names in former.items() if names}
+
+
+def _either(alias: str, name: str, renamed: Mapping[str, tuple[str, ...]]) -> str:
+    every = ", ".join(f"{alias}.{quoted(one)}" for one in (name, *renamed.get(name, ())))
+    return f"COALESCE({every})" if name in renamed else every
+
+
+def _columns(alias: str, renamed: Mapping[str, tuple[str, ...]]) -> str:
+    """All columns; one that was renamed has under each of its names the value of whichever was filled."""
+    if not renamed:
+        return f"{alias}.*"
+    names = [(name, one) for name, former in renamed.items() for one in (name, *former)]
+    left_out = ", ".join(quoted(one) for _, one in names)
+    shown = ", ".join(f"{_either(alias, name, renamed)} AS {quoted(one)}" for name, one in names)
+    return f"{alias}.* EXCLUDE ({left_out}), {shown}"
+
+
+def create_current_child_view(feed: Feed, child: TableLayout, existing: Collection[str] = ()) -> str:
+    """The child rows of the parent view's rows; existing: as of `create_current_view`."""
     view = data_table(current_view(child.name))
     purpose = f"Rows of {child.name} that belong to rows of {current_view(feed.table)}."
     return (
         f"CREATE OR REPLACE VIEW {view} COMMENT = {comment(purpose)} AS\n"
-        f"SELECT C.* FROM {data_table(child.name)} C\n"
+        f"SELECT {_columns('C', _renamed(child, existing))} FROM {data_table(child.name)} C\n"
         f"JOIN {data_table(current_view(feed.table))} P"
         f' ON P."_CORRELATION_ID" = C."_CORRELATION_ID" AND P."_RECORD_INDEX" = C."_RECORD_INDEX"'
     )

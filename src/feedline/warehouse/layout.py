@@ -8,7 +8,8 @@ nulls, `<RECORD>__PRESENT`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -18,6 +19,8 @@ from feedline.errors import ConfigurationError
 from feedline.warehouse.names import NESTING, column_name
 
 Path = tuple[str, ...]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _PLAIN = {
     "string": "VARCHAR",
@@ -48,13 +51,15 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`path` leads from the record (in a child table: from the item) to the field."""
+    """`path` leads from the record (in a child table: from the item) to the field; `former`: the columns of the names
+    that the field had, its aliases."""
 
     name: str
     sql_type: str
     doc: str
     path: Path
     source: Source = Source.VALUE
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,8 @@ class _Walk:
             elif _type_of(kind) == "array":
                 yield self._array(kind, path, doc, in_array=in_array)
             else:
-                yield Column(column_name(path), self._scalar(kind, path), doc, path)
+                former = tuple(column_name((*parent, alias)) for alias in _legal(field.get("aliases", ())))
+                yield Column(column_name(path), self._scalar(kind, path), doc, path, former=former)
 
     def _array(self, kind: Mapping[str, Any], path: Path, doc: str, *, in_array: bool) -> Column:
         items, _ = self._resolve(kind["items"], path)
@@ -230,6 +236,11 @@ class _Walk:
 
     def _refuse(self, reason: str, path: Path) -> ConfigurationError:
         return ConfigurationError(f"the schema cannot become a table: {reason}", feed=self._feed, field=".".join(path))
+
+
+def _legal(aliases: Iterable[str]) -> Iterator[str]:
+    """Names that a field can have had; a key of the source that Avro does not allow is an alias too."""
+    return (alias for alias in aliases if _NAME.fullmatch(alias))
 
 
 def _type_of(kind: Any) -> str:

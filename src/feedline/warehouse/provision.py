@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from snowflake.connector import SnowflakeConnection
 
@@ -20,8 +20,9 @@ from feedline.warehouse.ddl import (
     create_current_child_view,
     create_current_view,
     feed_statements,
+    widen_column,
 )
-from feedline.warehouse.layout import TableLayout, feed_layout, metadata_of
+from feedline.warehouse.layout import Column, FeedLayout, TableLayout, feed_layout, metadata_of
 from feedline.warehouse.names import (
     CONSUMER_CHECKPOINT,
     DATA_SCHEMA,
@@ -35,39 +36,54 @@ from feedline.warehouse.names import (
     fence_table,
 )
 
-Existing = Mapping[str, AbstractSet[str]]
+_NUMBER = re.compile(r"NUMBER\((\d+),(\d+)\)")
+
+# By `SCHEMA.NAME` of a table or view its columns, each with precision and scale if it is a number.
+Existing = Mapping[str, Mapping[str, tuple[int, int] | None]]
+LayoutOf = Callable[[Feed], FeedLayout]
+StatementsOf = Callable[[Feed], Iterable[str]]
 
 
-def provision_tables(connection: SnowflakeConnection, catalog: Catalog) -> list[str]:
+def provision_tables(
+    connection: SnowflakeConnection,
+    catalog: Catalog,
+    *,
+    layout_of: LayoutOf = feed_layout,
+    tags_of: StatementsOf = lambda _: (),
+) -> list[str]:
     """Creates what is missing of the control tables and of every feed's tables and views.
 
-    A field that a schema has gained becomes a column; nothing is ever dropped or retyped. Returns the statements run,
-    none when all was there. Raises TerminalError when the warehouse refuses one, for want of a privilege for example.
+    A field that a schema has gained becomes a column, a decimal that it has widened is widened in place; nothing is
+    ever dropped or narrowed. layout_of: the tables with other comments than the schema's; tags_of: what to run after a
+    feed's tables were made or changed. Returns the statements run, none when all was there. Raises TerminalError when
+    the warehouse refuses one, for want of a privilege for example.
     """
     session = Session(connection)
-    existing = _existing(session)
-    statements = [
-        *([] if _has_control_tables(existing) else CONTROL_STATEMENTS),
-        *(statement for feed in catalog.feeds.values() for statement in _missing(feed, existing)),
-    ]
+    existing = existing_columns(session)
+    statements = [] if _has_control_tables(existing) else list(CONTROL_STATEMENTS)
+    for feed in catalog.feeds.values():
+        missing = missing_statements(feed, existing, layout_of(feed))
+        statements += [*missing, *(tags_of(feed) if missing else ())]
     for statement in statements:
         session.execute(statement, doing=f"cannot provision with `{statement.splitlines()[0]}`")
     return statements
 
 
-def _existing(session: Session) -> dict[str, set[str]]:
-    """Columns by table or view, `SCHEMA.NAME`; nothing when the database is not there yet."""
-    found: dict[str, set[str]] = defaultdict(set)
+def existing_columns(session: Session) -> dict[str, dict[str, tuple[int, int] | None]]:
+    """What the warehouse has now; nothing when the database is not there yet."""
+    found: dict[str, dict[str, tuple[int, int] | None]] = defaultdict(dict)
     try:
         rows = session.execute(
-            f"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM {DATABASE}.INFORMATION_SCHEMA.COLUMNS "
+            "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, NUMERIC_PRECISION, NUMERIC_SCALE "
+            f"FROM {DATABASE}.INFORMATION_SCHEMA.COLUMNS "
             "WHERE TABLE_SCHEMA IN ('IHUB', 'CONTROL')",
             doing="cannot read which tables there are",
         )
     except TerminalError:
         return found
-    for schema, table, column in rows:
-        found[f"{DATABASE}.{schema}.{table}"].add(column)
+    for schema, table, column, precision, scale in rows:
+        number = None if precision is None else (int(precision), int(scale or 0))
+        found[f"{DATABASE}.{schema}.{table}"][column] = number
     return found
 
 
@@ -77,22 +93,42 @@ def _has_control_tables(existing: Existing) -> bool:
     )
 
 
-def _missing(feed: Feed, existing: Existing) -> Iterator[str]:
-    layout = feed_layout(feed)
+def missing_statements(feed: Feed, existing: Existing, layout: FeedLayout | None = None) -> list[str]:
+    """What turns the tables and views of a feed into those of the layout (its schema's unless given), in order; none
+    when they are."""
+    layout = layout or feed_layout(feed)
     tables = [f"{DATA_SCHEMA}.{table.name}" for table in layout.tables()]
     needed = {*tables, *(f"{table}_CURRENT" for table in tables), fence_table(feed.table).replace('"', "")}
-    added = [statement for table in layout.tables() for statement in _missing_columns(table, existing)]
-    yield from added
-    if not needed <= set(existing):
-        yield from feed_statements(feed, layout)
-    elif added:
-        # A view's `*` stands for the columns there were when it was made.
-        yield create_current_view(feed, layout)
-        yield from (create_current_child_view(feed, child) for child in layout.children)
+    changed = [statement for table in layout.tables() for statement in _missing_columns(table, existing)]
+    made = [] if needed <= set(existing) else list(feed_statements(feed, layout))
+    if not changed and not any(_lacks_columns(existing, table) for table in tables):
+        return made
+    # A view's `*` stands for the columns there were when it was made.
+    views = [create_current_view(feed, layout, existing.get(tables[0], ()))]
+    for child in layout.children:
+        views.append(create_current_child_view(feed, child, existing.get(f"{DATA_SCHEMA}.{child.name}", ())))  # noqa: PERF401
+    return [*changed, *made, *views]
+
+
+def _lacks_columns(existing: Existing, table: str) -> bool:
+    """Whether a view is older than a column of its table, as when an earlier run was killed between the two."""
+    view = existing.get(f"{table}_CURRENT")
+    return view is not None and not set(existing.get(table, ())) <= set(view)
 
 
 def _missing_columns(table: TableLayout, existing: Existing) -> Iterator[str]:
     there = existing.get(f"{DATA_SCHEMA}.{table.name}")
+    if there is None:
+        return
     for column in (*table.columns, *metadata_of(table)):
-        if there is not None and column.name not in there:
+        if column.name not in there:
             yield add_column(table, column)
+        elif _is_widened(there[column.name], column):
+            yield widen_column(table, column)
+
+
+def _is_widened(has: tuple[int, int] | None, column: Column) -> bool:
+    wanted = _NUMBER.fullmatch(column.sql_type)
+    if wanted is None or has is None:
+        return False
+    return has[1] == int(wanted[2]) and has[0] < int(wanted[1])
