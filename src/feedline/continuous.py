@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 # Messages of other feeds alone move no checkpoint at once: a transaction each would be work for nothing.
 MOVE_EMPTY_S = 60.0
+# A service that was killed keeps its partitions for so long; librdkafka's 45 s would be most of a recovery. Heartbeats
+# come from a thread that no load holds up, and a member that is thought dead in error does no harm: it is fenced.
+SESSION = {"session.timeout.ms": 10_000}
 # Shorter than a planned load's: the engine tries again by itself, and must notice that it shall end.
 FENCE_BUDGET_S = 30.0
 
@@ -237,7 +240,7 @@ def continuous_load(
     """
     loader = FeedLoader(settings, feed)
     consumer = PipelinedConsumer(
-        settings.kafka,
+        {**SESSION, **settings.kafka},
         loader,
         group_id=group_of(feed.name),
         topics=[feed.topic.name],

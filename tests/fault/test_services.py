@@ -82,6 +82,23 @@ def test_a_full_disk_stops_the_load_and_a_retry_with_room_loads_all_once(the_wor
         assert run.finish().clean, str(run.verdict)
 
 
+def test_a_full_disk_keeps_files_out_of_the_archive_and_no_record_from_the_table(the_world):
+    with Run(the_world) as run:
+        run.workload.land(DAY, 600)
+        files = list(run.workload.landing.rglob("*.jsonl"))
+        room = min(file.stat().st_size for file in files) - 1
+        run.start(drivers.produce, "producer-no-room", file_limit=room)
+        run.await_done("producer-no-room")
+        run.fault(f"a local file may have {room} bytes, the feed's files have more")
+        assert "cannot be archived" in run.last_words("producer-no-room")
+        assert not list(run.settings.archive_folder.rglob("*.jsonl"))
+        # With room again the same delivery is sent again and archived; the table holds it once.
+        run.start(drivers.produce, "producer")
+        run.start(drivers.load, "loader")
+        assert run.finish().clean, str(run.verdict)
+        assert len(list(run.settings.archive_folder.rglob("*.jsonl"))) == len(files)
+
+
 @pytest.mark.parametrize("by", [timedelta(days=-2), timedelta(days=2)], ids=["back", "forward"])
 def test_a_clock_that_jumps_changes_no_count(the_world, by):
     with Run(the_world) as run:
