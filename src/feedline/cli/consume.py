@@ -67,6 +67,8 @@ def consume(  # noqa: PLR0917 - click passes them by name
       feedline consume
       feedline consume --feeds positions,navs --port 9101 --max-age 30
     """
+    # A service is known by its log: attempts that failed, partitions lost, checkpoints set back.
+    logging.getLogger("feedline").setLevel(logging.WARNING)
     settings = load_settings()
     chosen = chosen_feeds(load_catalog(settings.catalog), feeds)
     with open_warehouse(settings.warehouse) as connection:
@@ -111,6 +113,8 @@ def _watch_until(
             consumer.wait(0)
         wrong = problems(watched)
         if not wrong:
+            if since is not None:
+                say(f"well again after {time.monotonic() - since:.0f} s")
             since = None
             continue
         if since is None:

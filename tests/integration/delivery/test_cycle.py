@@ -18,6 +18,7 @@ from feedline.errors import ConfigurationError, ErrorLimitExceededError, LostRac
 from feedline.kafka.config import consumer_config, producer_config
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.ledger import read_checkpoints
+from feedline.warehouse.load import LoadPolicy, Step
 from feedline.warehouse.names import CONSUMER_CHECKPOINT, data_table
 from feedline.warehouse.provision import provision_tables
 from feedline.warehouse.validate import validate_delivery
@@ -125,6 +126,28 @@ def test_a_lost_race_is_run_again_from_the_new_checkpoint(settings, connection, 
     monkeypatch.setattr(cycle, "load_batches", first_loses)
     (one,) = cycle.plan(settings, connection, feed, delivered, max_ranges=1)
     assert cycle.load(settings, connection, feed, one).records == 200
+
+
+def test_what_was_loaded_before_a_race_was_lost_is_counted(settings, connection, feed, delivered, monkeypatch):
+    monkeypatch.setattr(cycle, "LOST_RACE_WAIT", 0.01)
+    real, chunks = cycle.load_batches, []
+
+    def loses_the_third_chunk(*arguments, **more):
+        def on_step(step):
+            if step is Step.STAGED:
+                chunks.append(step)
+                if len(chunks) == 3:
+                    raise LostRaceError("somebody else")
+
+        return real(*arguments, on_step=on_step, **more)
+
+    monkeypatch.setattr(cycle, "load_batches", loses_the_third_chunk)
+    (one,) = cycle.plan(settings, connection, feed, delivered, max_ranges=1)
+    result = cycle.load(settings, connection, feed, one, policy=LoadPolicy(chunk_batches=1))
+    assert (result.records, result.batches) == (200, delivered.batches)
+    assert result.transactions == delivered.batches == len(chunks) - 1
+    # Nothing is left, and that is what the next one says.
+    assert cycle.load(settings, connection, feed, one).records == 0
 
 
 def test_a_race_that_is_always_lost_is_given_up(settings, connection, feed, delivered, monkeypatch):

@@ -11,13 +11,20 @@ import urllib.error
 import urllib.request
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
+from feedline.batch.headers import header
 from feedline.catalog import load_catalog
+from feedline.consumer.claim import Claim, Work
+from feedline.consumer.error_topic import error_messages
 from feedline.consumer.group_offsets import follow_checkpoints
+from feedline.consumer.messages import headers_of
 from feedline.consumer.pipeline_status import PartitionStatus, PipelineStatus
 from feedline.consumer.telemetry import Watched, serve_telemetry
-from feedline.continuous import continuous_load, loading_policy
+from feedline.continuous import FeedLoader, continuous_load, loading_policy
+from feedline.errors import LostRaceError
 from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.kafka.config import consumer_config
 from feedline.warehouse.ledger import read_checkpoints
 
 POLICY = loading_policy(max_age_s=0.2)
@@ -68,6 +75,68 @@ def test_a_planned_load_and_a_continuous_one_of_the_same_batches_load_them_once(
             assert type(error).__name__ == "LostRaceError"  # noqa: PT017
         until(lambda: checkpoints(holdings) == holdings.ends)
     assert holdings.orders() == list(range(200))
+
+
+def test_a_batch_that_comes_back_with_other_content_goes_to_the_error_topic_and_its_partition_goes_on(
+    holdings, make_holding
+):
+    delivery = holdings.publish([make_holding(n) for n in range(40)]).delivery_id
+    with continuous_load(holdings.settings, holdings.feed, POLICY) as (_, loader):
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        # The delivery's first batch again, among others, with five records more.
+        holdings.publish([make_holding(n) for n in range(15)], delivery_id=delivery, per_batch=15, partitions=[0])
+        holdings.publish([make_holding(n) for n in range(40, 80)])
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        # The last of its partition, with nothing behind it that would take the checkpoint along.
+        holdings.publish([make_holding(n) for n in range(13)], delivery_id=delivery, per_batch=13, partitions=[1])
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        assert loader.error_batches == 2
+    assert holdings.orders() == list(range(80))
+    refused = [list(headers_of(m)) for m in error_messages(holdings.settings.kafka, holdings.feed.topic.error_topic)]
+    assert {header(headers, "recordCount") for headers in refused} == {"15", "13"}
+    assert {header(headers, "errorCode") for headers in refused} == {"ControlMismatchError"}
+
+
+@pytest.mark.parametrize("how", ["UPDATE {table} SET NEXT_OFFSET = 0, EPOCH = EPOCH + 1", "DELETE FROM {table}"])
+def test_a_checkpoint_that_is_set_back_under_a_running_load_is_begun_at_again(holdings, make_holding, how):
+    topic = holdings.feed.topic.name
+    with continuous_load(holdings.settings, holdings.feed, POLICY) as (consumer, loader):
+        holdings.publish([make_holding(n) for n in range(40)])
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        # As one does who has emptied the tables and wants the topic loaded again.
+        holdings.query("DELETE FROM {table}")
+        holdings.query(f"DELETE FROM {{control}}.LOAD_LEDGER WHERE FEED = '{holdings.feed.name}'")
+        holdings.query(how.format(table="{control}.CONSUMER_CHECKPOINT") + f" WHERE TOPIC = '{topic}'")
+        # It is seen with what comes next in each partition.
+        holdings.publish([make_holding(n) for n in range(40, 80)])
+        until(lambda: checkpoints(holdings) == holdings.ends and holdings.orders() == list(range(80)))
+        until(lambda: consumer.status().lag == 0)
+        assert loader.records == 40 + 80
+
+
+def test_of_work_that_loses_a_partition_the_rest_is_not_passed_as_done(holdings, make_holding):
+    """Returning would commit what was never loaded, and the next load would move the checkpoint over it."""
+    holdings.publish([make_holding(n) for n in range(40)])
+    topic = holdings.feed.topic.name
+    claims = {partition: Claim(topic, partition, 0, 1) for partition in holdings.ends}
+    loader = FeedLoader(holdings.settings, holdings.feed)
+    consumer = Consumer(consumer_config(holdings.settings.kafka, group_id="nobody"))
+    try:
+        loader.positions([claim.where for claim in claims.values()])
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in claims])
+        messages = []
+        until(lambda: messages.extend(consumer.consume(10, 0.5)) or len(messages) == 4)
+        work = Work([(m, claims[m.partition()], m.offset(), len(m)) for m in messages])
+        claims[2].held = False
+        with pytest.raises(LostRaceError, match="taken away"):
+            loader(work)
+        assert holdings.orders() == []
+        claims[2].held = True
+        loader(work)
+        assert holdings.orders() == list(range(40))
+    finally:
+        consumer.close()
+        loader.close()
 
 
 def test_health_tells_a_stalled_partition_and_metrics_its_lag():
