@@ -57,6 +57,8 @@ _TABLE: Mapping[type[FeedlineError], tuple[int, ...]] = {
         KafkaError._SSL,
         KafkaError._WAIT_COORD,
         KafkaError._ISR_INSUFF,
+        # The admin client's word for partitions that have no leader just now.
+        KafkaError._NOENT,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NETWORK_EXCEPTION,
         KafkaError.BROKER_NOT_AVAILABLE,
