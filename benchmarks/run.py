@@ -18,10 +18,10 @@ from typing import Self
 
 import snowflake.connector
 
-from benchmarks import consumers
+from benchmarks import consumers, recovery
 from benchmarks.measure import Run, await_idle, python_contender, run_contender
 from benchmarks.report import raw, table
-from benchmarks.workload import bench_catalog, skew, topic_bytes
+from benchmarks.workload import bench_catalog, skew, topic_bytes, write_catalog
 from feedline.catalog import load_catalog
 from feedline.datagen import generate_day
 from feedline.kafka.admin import admin_client, ensure_topics
@@ -34,6 +34,7 @@ DAY = date(2026, 11, 20)
 POSITIONS_A_FUND = 200
 
 Series = dict[str, list[Run]]
+PARTS = ("files_to_kafka", "topic_to_table", "whole_day", "consumers", "pools", "recovery")
 # A contender's command for a topic and a settings file.
 Command = Callable[[str, Path], list[str]]
 
@@ -97,11 +98,7 @@ class Bench:
 
     def topic_to_table(self) -> Series:
         """(b) Positions from the topic to their table."""
-        topic = self._topic()
-        run_contender(
-            python_contender("feedline_files", *self._common(self.landing), "--topic", topic, "--feeds", "positions"),
-            [],
-        )
+        topic = self._delivered()
 
         def usual(way: str, records: int) -> Command:
             few = ["--feed", "positions", "--records", str(records)]
@@ -144,6 +141,39 @@ class Bench:
         commands = consumers.commands(self.home / "settings.json", self._consumed, delay_ms)
         return self._rounds({name: lambda _, __, command=command: command for name, command in commands.items()})
 
+    def pools(self) -> Series:
+        """(e) Positions from the topic to their table, by so many processes at once."""
+        topic = self._delivered()
+
+        def pool(kind: str, workers: int) -> Command:
+            return lambda _, settings: python_contender(
+                "pool_load", kind, str(workers), *self._reading(settings, topic)
+            )
+
+        contenders = {f"planned, {workers} at once": pool("planned", workers) for workers in (1, 2, 4)}
+        contenders |= {f"services, {workers} at once": pool("services", workers) for workers in (1, 2)}
+        return self._rounds(contenders, empty_tables=True)
+
+    def recovery(self) -> dict[str, list[recovery.Recovery]]:
+        """(f) A loader is killed halfway and another is started."""
+        topic = self._delivered()
+        catalog = write_catalog(topic, self.home)
+        records = self.funds * POSITIONS_A_FUND
+        series: dict[str, list[recovery.Recovery]] = {}
+        for number in range(1, self.runs + 1):
+            for name, loader in recovery.loaders(topic, DAY).items():
+                self._say(f"{name}, round {number} of {self.runs}")
+                settings = self._empty_tables(catalog=str(catalog))
+                series.setdefault(name, []).append(recovery.recover(loader, settings, records))
+        return series
+
+    def _delivered(self) -> str:
+        """A topic that the positions have been delivered to."""
+        topic = self._topic()
+        command = ["feedline_files", *self._common(self.landing), "--topic", topic, "--feeds", "positions"]
+        run_contender(python_contender(*command), [])
+        return topic
+
     def _common(self, landing: Path) -> list[str]:
         return ["--settings", str(self.home / "settings.json"), "--landing", str(landing), "--date", DAY.isoformat()]
 
@@ -183,10 +213,10 @@ class Bench:
         ensure_topics(admin_client({**self.settings.kafka, "log_level": 4}), bench_catalog(name).topics(), 1)
         return name
 
-    def _empty_tables(self) -> Path:
+    def _empty_tables(self, **more: str) -> Path:
         """Settings whose warehouse is a new database with empty tables; the stand-in has no DROP DATABASE."""
         self._databases += 1
-        settings = json.loads((self.home / "settings.json").read_text(encoding="utf-8"))
+        settings = json.loads((self.home / "settings.json").read_text(encoding="utf-8")) | more
         folder = self.home / "warehouses" / str(self._databases)
         settings["warehouse"]["session_parameters"]["FAKESNOW_DB_PATH"] = str(folder)
         with snowflake.connector.connect(**settings["warehouse"]) as connection:
@@ -209,7 +239,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="counted rounds of each comparison (default 5)")
     parser.add_argument("--funds", type=int, default=250, help="positions of so many funds, 200 each (default 250)")
     parser.add_argument("--baseline-records", type=int, default=10_000, help="records for the slow contenders")
-    parser.add_argument("--only", choices=("files_to_kafka", "topic_to_table", "whole_day", "consumers"))
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the table and the figures go")
     args = parser.parse_args()
 
@@ -230,11 +260,16 @@ def main() -> None:
             for delay in consumers.DELAYS_MS:
                 title = f"(d) Consuming, {delay:g} ms of work a message"
                 comparisons[f"consumers_{delay:g}"] = (title, partial(bench.consumers, delay), "feedline")
+            comparisons["pools"] = ("(e) Topic to table by pool size, positions", bench.pools, "planned, 1 at once")
             for name, (title, measure, ours) in comparisons.items():
                 if args.only is None or name.startswith(args.only):
                     series = measure()
                     parts.append(table(title, series, ours))
                     figures[name] = raw(series)
+            if args.only in (None, "recovery"):
+                recovered = bench.recovery()
+                parts.append(recovery.table(recovered))
+                figures["recovery"] = recovery.raw(recovered)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

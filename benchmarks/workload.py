@@ -6,8 +6,11 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import yaml
+
 from feedline.batch.control_file import control_path, read_control_file
 from feedline.catalog import Catalog, load_catalog
+from feedline.catalog.loading import default_catalog_path
 from feedline.local.cache import JavaProgram
 
 # The newest release that publishes its tools; they bring their own client and speak to any broker.
@@ -24,6 +27,20 @@ def bench_catalog(topic: str) -> Catalog:
     """The shipped catalogue with every feed on the given topic."""
     shipped = load_catalog()
     return Catalog({name: replace(feed, topic=replace(feed.topic, name=topic)) for name, feed in shipped.feeds.items()})
+
+
+def write_catalog(topic: str, folder: Path) -> Path:
+    """The shipped catalogue with every feed on the given topic, as a file for a program started from outside."""
+    shipped = default_catalog_path()
+    document = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    [settings] = document["topics"].values()
+    feeds = {
+        name: {**entry, "topic": topic, "schema": str(shipped.parent / entry["schema"])}
+        for name, entry in document["feeds"].items()
+    }
+    file = folder / f"feeds-{topic}.yaml"
+    file.write_text(yaml.safe_dump({"topics": {topic: settings}, "feeds": feeds}), encoding="utf-8")
+    return file
 
 
 def files_of(landing: Path, feed: str, business_date: date) -> list[Path]:

@@ -13,6 +13,7 @@ from feedline import cycle
 from feedline.batch.warm_up import compile_kernels
 from feedline.settings import load_settings
 from feedline.warehouse.connection import open_warehouse
+from feedline.warehouse.load import LoadPolicy
 
 
 def main() -> None:
@@ -21,9 +22,11 @@ def main() -> None:
     parser.add_argument("--date", type=date.fromisoformat, required=True)
     parser.add_argument("--topic", required=True)
     parser.add_argument("--feeds", required=True)
+    parser.add_argument("--chunk-batches", type=int, default=LoadPolicy().chunk_batches, help="messages a transaction")
     args = parser.parse_args()
 
     settings = load_settings(args.settings)
+    policy = LoadPolicy(chunk_batches=args.chunk_batches)
     catalog = bench_catalog(args.topic)
     records = raw_bytes = 0
     # Loading machine code from numba's cache is a start-up cost, as imports are.
@@ -35,7 +38,7 @@ def main() -> None:
             manifest = cycle.delivered(settings, feed, args.date)
             assert manifest is not None
             for part in cycle.plan(settings, connection, feed, manifest, max_ranges=1):
-                records += cycle.load(settings, connection, feed, part).records
+                records += cycle.load(settings, connection, feed, part, policy=policy).records
             raw_bytes += manifest.raw_bytes
     seconds = time.perf_counter() - started
     print(json.dumps({"records": records, "raw_bytes": raw_bytes, "seconds": seconds}))

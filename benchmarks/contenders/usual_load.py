@@ -106,10 +106,10 @@ def _tables(kafka: dict, load_range: LoadRange, decoder: Decoder) -> Iterator[di
         good, bad = decoder.decode(chunk)
         assert not bad
         for decoded, layout in good:
-            yield {name: _plain(rows) for name, rows in flatten(decoded, layout, datetime.now(UTC)).items()}
+            yield {name: plain(rows) for name, rows in flatten(decoded, layout, datetime.now(UTC)).items()}
 
 
-def _plain(rows: pa.Table) -> pa.Table:
+def plain(rows: pa.Table) -> pa.Table:
     """Without dictionaries, which neither way takes."""
     kinds = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in rows.schema]
     return rows.cast(pa.schema(list(zip(rows.column_names, kinds, strict=True))))

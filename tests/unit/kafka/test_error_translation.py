@@ -29,6 +29,7 @@ from feedline.kafka.errors import translate
         (KafkaError.NOT_ENOUGH_REPLICAS, BrokerUnavailableError),
         (KafkaError.FENCED_LEADER_EPOCH, BrokerUnavailableError),
         (KafkaError.UNKNOWN_LEADER_EPOCH, BrokerUnavailableError),
+        (KafkaError._NOENT, BrokerUnavailableError),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, ConfigurationError),
         (KafkaError.MSG_SIZE_TOO_LARGE, RecordTooLargeError),
         (KafkaError.OFFSET_OUT_OF_RANGE, OffsetsExpiredError),
