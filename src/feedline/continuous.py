@@ -238,6 +238,7 @@ def continuous_load(
 
     Raises what stopped it, at the end: everything but retriable errors and bad batches does.
     """
+    settings = settings.acting_as("loader")
     loader = FeedLoader(settings, feed)
     consumer = PipelinedConsumer(
         {**SESSION, **settings.kafka},

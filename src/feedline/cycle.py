@@ -97,7 +97,7 @@ def produce_source(
     manifest = produce_delivery(
         feed,
         source,
-        kafka=settings.kafka,
+        kafka=settings.acting_as("producer").kafka,
         registry=settings.registry,
         policy=policy or BulkPolicy(),
         progress=progress,
@@ -199,6 +199,7 @@ def load(
     When another loader wins a race, what is left is looked up and loaded, a few times; the result counts what all
     attempts loaded, and nothing of what the other one did. Raises what `load_batches` and `read_range` raise.
     """
+    settings = settings.acting_as("loader")
     result = LoadResult(feed.name, load_range.topic)
     for attempt in range(1, LOST_RACE_ATTEMPTS + 1):
         try:

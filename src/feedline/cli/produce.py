@@ -102,7 +102,7 @@ def produce(
 
 def _ensure_topics(settings: Settings, feeds: Sequence[Feed]) -> None:
     """Creates what is missing. Topics that exist are left alone: a producer need not have the right to alter them."""
-    admin = admin_client(settings.kafka)
+    admin = admin_client(settings.acting_as("provisioning").kafka)
     try:
         there = admin.list_topics(timeout=METADATA_SECONDS).topics
     except KafkaException as error:

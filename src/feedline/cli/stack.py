@@ -35,10 +35,18 @@ def stack() -> None:
 Examples:
   feedline stack up
   feedline stack up --no-airflow --kafka-port 9092
+  feedline stack up --secure --home .local-secured
   feedline stack up --format json""",
 )
 @home_option
 @click.option("--with-airflow/--no-airflow", "airflow", default=True, show_default=True, help="Airflow as well.")
+@click.option(
+    "--secure/--plain",
+    "secure",
+    default=False,
+    show_default=True,
+    help="Three brokers over SASL_SSL, the registry over HTTPS, a principal for each service.",
+)
 @click.option("--kafka-port", type=PORT, default=0, show_default=True, help="0: any free port.")
 @click.option("--registry-port", type=PORT, default=0, show_default=True, help="0: any free port.")
 @click.option("--warehouse-port", type=PORT, default=0, show_default=True, help="0: any free port.")
@@ -48,6 +56,7 @@ def up_command(
     *,
     home: Path,
     airflow: bool,
+    secure: bool,
     kafka_port: int,
     registry_port: int,
     warehouse_port: int,
@@ -59,7 +68,12 @@ def up_command(
     A stack that is up is left as it is. Downloads happen on the first start only.
     """
     ports = {KAFKA: kafka_port, REGISTRY: registry_port, WAREHOUSE: warehouse_port, AIRFLOW: airflow_port}
-    up(StackConfig(home=home, ports={name: port for name, port in ports.items() if port}, airflow=airflow), say)
+    up(
+        StackConfig(
+            home=home, ports={name: port for name, port in ports.items() if port}, airflow=airflow, secure=secure
+        ),
+        say,
+    )
     show(home, status(home), output_format)
 
 

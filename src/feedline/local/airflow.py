@@ -28,7 +28,8 @@ COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 @dataclass(frozen=True, slots=True)
 class AirflowConfig:
-    """project: the checkout whose `dags/` and `plugins/` are served; parallelism: tasks that run at once."""
+    """project: the checkout whose `dags/` and `plugins/` are served; kafka, registry: further client properties of the
+    two connections; parallelism: tasks that run at once."""
 
     folder: Path
     log: Path
@@ -38,6 +39,8 @@ class AirflowConfig:
     bootstrap: str
     registry_url: str
     warehouse: Mapping[str, Any] = field(repr=False)
+    kafka: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    registry: Mapping[str, Any] = field(default_factory=dict, repr=False)
     parallelism: int = 3
 
     @property
@@ -63,11 +66,11 @@ def connections(config: AirflowConfig) -> dict[str, str]:
     """The Dags' connections as Airflow reads them from the environment."""
     warehouse = dict(config.warehouse)
     entries: dict[str, dict[str, Any]] = {
-        "feedline_kafka": {"conn_type": "kafka", "extra": {"bootstrap.servers": config.bootstrap}},
+        "feedline_kafka": {"conn_type": "kafka", "extra": {"bootstrap.servers": config.bootstrap, **config.kafka}},
         "feedline_registry": {
             "conn_type": "http",
             "host": config.registry_url,
-            "extra": {CACHE_FOLDER: str(config.folder.parent / "schemas"), TOPIC: SCHEMA_TOPIC},
+            "extra": {CACHE_FOLDER: str(config.folder.parent / "schemas"), TOPIC: SCHEMA_TOPIC, **config.registry},
         },
         "feedline_snowflake": {
             "conn_type": "snowflake",

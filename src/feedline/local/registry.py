@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from feedline.local.cache import REGISTRY, Report, program_folder
 from feedline.local.java import java
 from feedline.local.ports import HOST
 from feedline.local.process import Process, await_healthy, start_process
+from feedline.security.secret_file import write_secret
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryConfig:
+    """ca: what its certificate is held against, when it is reached over HTTPS; properties: further settings of its own,
+    which may hold secrets and go into a file that only its owner may read."""
+
     folder: Path
     log: Path
     port: int
     bootstrap: str
     heap_mb: int = 256
+    ca: Path | None = None
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}/apis/ccompat/v7"
+        return f"{'https' if self.ca else 'http'}://{HOST}:{self.port}/apis/ccompat/v7"
 
 
 def start_registry(config: RegistryConfig, home: Path, report: Report = lambda _: None) -> Process:
@@ -38,6 +46,7 @@ def start_registry(config: RegistryConfig, home: Path, report: Report = lambda _
             "-XX:+ExitOnOutOfMemoryError",
             "-XX:+UseSerialGC",
             f"-Djava.io.tmpdir={config.folder}",
+            *_further(config),
             "-jar",
             program / "quarkus-run.jar",
         ],
@@ -60,14 +69,23 @@ def start_registry(config: RegistryConfig, home: Path, report: Report = lambda _
     )
 
 
+def _further(config: RegistryConfig) -> list[str]:
+    if not config.properties:
+        return []
+    file = config.folder / "further.properties"
+    write_secret(file, "".join(f"{name}={value}\n" for name, value in config.properties.items()))
+    return [f"-Dsmallrye.config.locations={file}"]
+
+
 def await_registry(process: Process, config: RegistryConfig, *, within_s: float = 180) -> None:
     """Returns when the registry lists its subjects; raises ServiceNotReadyError."""
-    await_healthy(process, lambda: registry_healthy(config.url), within_s=within_s)
+    await_healthy(process, lambda: registry_healthy(config.url, config.ca), within_s=within_s)
 
 
-def registry_healthy(url: str) -> bool:
+def registry_healthy(url: str, ca: Path | None = None) -> bool:
+    trust = ssl.create_default_context(cafile=str(ca)) if ca else None
     try:
-        with urllib.request.urlopen(f"{url}/subjects", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{url}/subjects", timeout=2, context=trust) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,20 @@ from feedline.kafka.schema_topic import SCHEMA_TOPIC
 from feedline.local.airflow import AirflowConfig, airflow_healthy, await_airflow, start_airflow
 from feedline.local.cache import Report
 from feedline.local.kafka import KafkaConfig, await_kafka, kafka_healthy, start_kafka
-from feedline.local.ports import choose_ports
+from feedline.local.ports import HOST, choose_ports
 from feedline.local.process import Process, is_ours, marked_processes, memory_mb, orphans, stop_processes
 from feedline.local.registry import RegistryConfig, await_registry, registry_healthy, start_registry
+from feedline.local.secured_stack import (
+    give_services_access,
+    is_secured,
+    port_names,
+    require_fresh,
+    secured_nodes,
+    secured_registry,
+    secured_settings,
+    security_client,
+    security_files,
+)
 from feedline.local.state import SETTINGS, State, locked, read_state, write_json, write_state
 from feedline.local.warehouse import (
     STAND_IN,
@@ -38,6 +50,12 @@ TITLES = {
 }
 
 
+def title(name: str) -> str:
+    """What people call a service; further brokers have their number behind."""
+    base, _, number = name.partition("-")
+    return f"{TITLES[base]} {number}".strip()
+
+
 def _quiet(_: str) -> None:
     """Reports to nobody."""
 
@@ -45,15 +63,18 @@ def _quiet(_: str) -> None:
 @dataclass(frozen=True, slots=True)
 class StackConfig:
     """home: the folder of everything local; ports: service name to port, a service not named gets a free one;
-    project: the checkout whose `dags/` and `plugins/` Airflow serves."""
+    project: the checkout whose `dags/` and `plugins/` Airflow serves; secure: three brokers over SASL_SSL and a
+    registry over HTTPS, which a folder that has them stays with."""
 
     home: Path
     ports: Mapping[str, int] = field(default_factory=dict)
     airflow: bool = True
     project: Path = field(default_factory=Path.cwd)
+    secure: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", self.home.resolve())
+        object.__setattr__(self, "secure", self.secure or is_secured(self.home))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +94,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Configs:
-    kafka: KafkaConfig
+    nodes: Mapping[str, KafkaConfig]
     registry: RegistryConfig
     warehouse: WarehouseConfig
     airflow: AirflowConfig
@@ -81,12 +102,8 @@ class _Configs:
 
 def _configs(config: StackConfig, ports: Mapping[str, int]) -> _Configs:
     home, logs = config.home, config.home / "logs"
-    kafka = KafkaConfig(
-        folder=home / "kafka", log=logs / "kafka.log", port=ports[KAFKA], controller_port=ports[CONTROLLER]
-    )
-    registry = RegistryConfig(
-        folder=home / "registry", log=logs / "registry.log", port=ports[REGISTRY], bootstrap=kafka.bootstrap
-    )
+    nodes, registry = _secured(home, ports) if config.secure else _plain(home, ports)
+    bootstrap = _bootstrap(nodes)
     warehouse = WarehouseConfig(folder=home / "warehouse", log=logs / "warehouse.log", port=ports[WAREHOUSE])
     airflow = AirflowConfig(
         folder=home / "airflow",
@@ -94,11 +111,37 @@ def _configs(config: StackConfig, ports: Mapping[str, int]) -> _Configs:
         port=ports[AIRFLOW],
         project=config.project.resolve(),
         settings_file=home / SETTINGS,
-        bootstrap=kafka.bootstrap,
+        bootstrap=bootstrap,
         registry_url=registry.url,
         warehouse=connection_arguments(warehouse),
+        **_airflow_security(home, bootstrap, registry) if config.secure else {},
     )
-    return _Configs(kafka, registry, warehouse, airflow)
+    return _Configs(nodes, registry, warehouse, airflow)
+
+
+def _plain(home: Path, ports: Mapping[str, int]) -> tuple[dict[str, KafkaConfig], RegistryConfig]:
+    logs = home / "logs"
+    node = KafkaConfig(
+        folder=home / "kafka", log=logs / "kafka.log", port=ports[KAFKA], controller_port=ports[CONTROLLER]
+    )
+    registry = RegistryConfig(
+        folder=home / "registry", log=logs / "registry.log", port=ports[REGISTRY], bootstrap=node.bootstrap
+    )
+    return {KAFKA: node}, registry
+
+
+def _secured(home: Path, ports: Mapping[str, int]) -> tuple[dict[str, KafkaConfig], RegistryConfig]:
+    nodes = secured_nodes(home, ports)
+    return nodes, secured_registry(home, ports[REGISTRY], _bootstrap(nodes))
+
+
+def _airflow_security(home: Path, bootstrap: str, registry: RegistryConfig) -> dict[str, Any]:
+    found = secured_settings(home, bootstrap, registry.url)
+    return {"kafka": found["kafka"], "registry": {"ssl.ca.location": found["registry"]["ssl.ca.location"]}}
+
+
+def _bootstrap(nodes: Mapping[str, KafkaConfig]) -> str:
+    return ",".join(node.bootstrap for node in nodes.values())
 
 
 def up(config: StackConfig, report: Report = _quiet) -> Settings:
@@ -108,6 +151,8 @@ def up(config: StackConfig, report: Report = _quiet) -> Settings:
     not start, the services that this call started are stopped again.
     Raises ConfigurationError (a port in use, a failed download), StackBusyError, ServiceNotReadyError.
     """
+    if config.secure:
+        require_fresh(config.home)
     with locked(config.home):
         state = _cleaned(config.home, report)
         ports = _ports(config, state)
@@ -124,16 +169,20 @@ def up(config: StackConfig, report: Report = _quiet) -> Settings:
 
             def start(name: str, starter: Callable[[], Process]) -> None:
                 if name not in running:
-                    report(f"starting {TITLES[name]}")
+                    report(f"starting {title(name)}")
                     running[name] = starter()
                     write_state(config.home, State(running, ports))
 
-            write_json(config.home / SETTINGS, _settings(config.home, configs))
+            write_json(config.home / SETTINGS, _settings(config, configs))
             (config.home / "landing").mkdir(exist_ok=True)
             home = config.home
-            start(KAFKA, lambda: start_kafka(configs.kafka, home, report))
+            for name, node in configs.nodes.items():
+                start(name, partial(start_kafka, node, home, report))
             start(WAREHOUSE, lambda: start_warehouse(configs.warehouse, home))
-            await_kafka(running[KAFKA], configs.kafka)
+            for name, node in configs.nodes.items():
+                await_kafka(running[name], node)
+            if config.secure:
+                give_services_access(home, ports)
             start(REGISTRY, lambda: start_registry(configs.registry, home, report))
             if config.airflow:
                 start(AIRFLOW, lambda: start_airflow(configs.airflow, home))
@@ -163,27 +212,29 @@ def status(home: Path) -> list[ServiceStatus]:
     """Every service of the folder as it is now."""
     home = home.resolve()
     state = read_state(home)
-    return [_service_status(home, name, state.processes.get(name)) for name in SERVICES]
+    further = [name for name in state.processes if name not in SERVICES]
+    return [_service_status(home, name, state.processes.get(name)) for name in (*further, *SERVICES)]
 
 
 def _service_status(home: Path, name: str, process: Process | None) -> ServiceStatus:
     if process is None or not is_ours(process.pid, home):
-        return ServiceStatus(name, TITLES[name], False, False, None, None, None, 0.0, None)  # noqa: FBT003
+        return ServiceStatus(name, title(name), False, False, None, None, None, 0.0, None)  # noqa: FBT003
+    secured = is_secured(home)
+    http = f"http://{HOST}:{process.port}"
+    kind = name.partition("-")[0]
     address = {
-        KAFKA: f"127.0.0.1:{process.port}",
-        REGISTRY: f"http://127.0.0.1:{process.port}/apis/ccompat/v7",
-        WAREHOUSE: f"http://127.0.0.1:{process.port}",
-        AIRFLOW: f"http://127.0.0.1:{process.port}",
-    }[name]
+        KAFKA: f"{HOST}:{process.port}",
+        REGISTRY: f"http{'s' if secured else ''}://{HOST}:{process.port}/apis/ccompat/v7",
+    }.get(kind, http)
     check: Callable[[], bool] = {
-        KAFKA: lambda: kafka_healthy(address),
-        REGISTRY: lambda: registry_healthy(address),
+        KAFKA: lambda: kafka_healthy(address, security_client(home) if secured else None),
+        REGISTRY: lambda: registry_healthy(address, security_files(home).ca if secured else None),
         WAREHOUSE: lambda: warehouse_healthy(process.port),
         AIRFLOW: lambda: airflow_healthy(process.port),
-    }[name]
+    }[kind]
     return ServiceStatus(
         name=name,
-        title=TITLES[name],
+        title=title(name),
         healthy=check(),
         running=True,
         pid=process.pid,
@@ -194,17 +245,23 @@ def _service_status(home: Path, name: str, process: Process | None) -> ServiceSt
     )
 
 
-def _settings(home: Path, configs: _Configs) -> dict[str, Any]:
+def _settings(config: StackConfig, configs: _Configs) -> dict[str, Any]:
+    home, bootstrap, url = config.home, _bootstrap(configs.nodes), configs.registry.url
+    clients: dict[str, Any] = (
+        secured_settings(home, bootstrap, url)
+        if config.secure
+        else {"kafka": {"bootstrap.servers": bootstrap}, "registry": {"url": url}}
+    )
     return {
-        "kafka": {"bootstrap.servers": configs.kafka.bootstrap},
+        **clients,
         "registry": {
-            "url": configs.registry.url,
+            **clients["registry"],
             CACHE_FOLDER: str(home / "schemas"),
             TOPIC: SCHEMA_TOPIC,
         },
         "warehouse": connection_arguments(configs.warehouse),
         "landing": str(home / "landing"),
-        "replication_factor": 1,
+        "replication_factor": len(configs.nodes),
     }
 
 
@@ -226,15 +283,16 @@ def _cleaned(home: Path, report: Report) -> State:
 
 def _ports(config: StackConfig, state: State) -> dict[str, int]:
     """Ports of running services stay; the others are chosen."""
-    names = (KAFKA, CONTROLLER, REGISTRY, WAREHOUSE, AIRFLOW)
+    nodes = port_names() if config.secure else [KAFKA, CONTROLLER]
+    names = (*nodes, REGISTRY, WAREHOUSE, AIRFLOW)
     fixed = {name: p.port for name, p in state.processes.items()}
     if KAFKA in fixed:
-        fixed[CONTROLLER] = state.ports[CONTROLLER]
+        fixed = {**{name: state.ports[name] for name in nodes}, **fixed}
     wanted = {name: config.ports.get(name, 0) for name in names if name not in fixed}
     return {**fixed, **choose_ports(wanted, dict(state.ports))}
 
 
 def _stop(home: Path, names: list[str], processes: Mapping[str, Process], report: Report = _quiet) -> None:
     for name in names:
-        report(f"stopping {TITLES[name]}")
+        report(f"stopping {title(name)}")
         stop_processes([processes[name].pid], home, within_s=STOP_WITHIN_S)

@@ -73,6 +73,7 @@ def replay(
     the mode cannot be used on it, ControlMismatchError when the topic or the archive lacks a part of it,
     BrokerUnavailableError and WarehouseUnavailableError (both: try again).
     """
+    settings = settings.acting_as("replay")
     run = _Run(settings, connection, feed, options, progress, on_step)
     produced = _produce_again(settings, feed, selection, options) if options.from_archive else None
     if options.from_archive and options.dry_run:

@@ -16,6 +16,7 @@ from feedline.errors import ConfigurationError
 # The topic that the registry keeps its schemas in, and that it tells its other instances about changes with.
 REGISTRY_TOPICS = ("kafkasql-journal", "kafkasql-snapshots", "registry-events")
 CLUSTER = "kafka-cluster"
+SCHEMA_TOPIC = "feedline.schemas"
 
 
 class Service(StrEnum):
@@ -30,6 +31,17 @@ class Service(StrEnum):
     PROVISIONING = "feedline-provisioning"  # makes topics, users, rules and quotas
     REGISTRY = "feedline-registry"  # keeps schemas in its topics
     MONITOR = "feedline-monitor"  # lag and health, no record
+
+
+READERS_OF_SCHEMAS = (
+    Service.PRODUCER,
+    Service.LOADER,
+    Service.WATCHER,
+    Service.REDRIVE,
+    Service.REPLAY,
+    Service.METADATA,
+    Service.PROVISIONING,
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,7 +84,10 @@ def rules(topics: Iterable[Topic], groups: str = "feedline.") -> list[Rule]:
         *_each(Service.REDRIVE, "TOPIC", names, "WRITE", "DESCRIBE"),
         *_each(Service.REDRIVE, "GROUP", [f"{groups}errors"], "READ", "DESCRIBE"),
         *_each(Service.REPLAY, "TOPIC", [*names, *errors], "READ", "DESCRIBE"),
+        # What it finds that cannot be loaded.
+        *_each(Service.REPLAY, "TOPIC", errors, "WRITE"),
         *_each(Service.REPLAY, "GROUP", [f"{groups}replay"], "READ", "DESCRIBE"),
+        *_each(Service.REPLAY, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
         *_each(Service.METADATA, "TOPIC", names, "READ", "DESCRIBE"),
         *_each(Service.METADATA, "GROUP", [f"{groups}samples"], "READ", "DESCRIBE"),
         *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER", "DESCRIBE", "DESCRIBE_CONFIGS"),
@@ -84,11 +99,20 @@ def rules(topics: Iterable[Topic], groups: str = "feedline.") -> list[Rule]:
         # Its groups are random ids.
         *_each(Service.REGISTRY, "GROUP", ["*"], "READ", "DESCRIBE"),
         *_each(Service.REGISTRY, "TRANSACTIONAL_ID", ["*"], "WRITE", "DESCRIBE"),
+        # Schemas are looked up on their topic while the registry is away; the metadata service puts them there.
+        *(rule for service in READERS_OF_SCHEMAS for rule in _schema_rules(service, groups)),
+        *_each(Service.METADATA, "TOPIC", [SCHEMA_TOPIC], "CREATE", "WRITE", "DESCRIBE_CONFIGS"),
         *_each(Service.MONITOR, "TOPIC", [*names, *errors], "DESCRIBE"),
         *_each(Service.MONITOR, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
         *_each(Service.MONITOR, "BROKER", [CLUSTER], "DESCRIBE"),
     ]
     return sorted(set(found))
+
+
+def _schema_rules(service: Service, groups: str) -> Iterator[Rule]:
+    yield from _each(service, "TOPIC", [SCHEMA_TOPIC], "READ", "DESCRIBE")
+    # A reader looks for the coordinator of its group, which is a new one each time, though it never commits.
+    yield from _each(service, "GROUP", [f"{groups}schemas."], "DESCRIBE", pattern="PREFIXED")
 
 
 def custodian_rules(principal: str, topic: str) -> list[Rule]:

@@ -34,7 +34,7 @@ MAY = {
     },
     Service.WATCHER: {"read records", "read refused records", "see lag"},
     Service.REDRIVE: {"send records", "read refused records"},
-    Service.REPLAY: {"read records", "read refused records"},
+    Service.REPLAY: {"read records", "read refused records", "send refused records", "see lag"},
     Service.METADATA: {"read records"},
     Service.PROVISIONING: {
         "make a topic of ours", "delete a topic of ours", "change a topic of ours",
