@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -73,6 +74,33 @@ def test_handing_over_loses_nothing_doubles_nothing_and_stalls_no_partition(numb
     # Every partition still goes on after the second rebalance.
     topic.send(60)
     eventually(lambda: topic.committed() == dict.fromkeys(range(6), 210))
+
+
+def test_what_a_late_worker_finishes_after_the_revocation_is_not_committed(numbers, consume):
+    """Its partition is another one's by then, who works on the same messages and has finished none."""
+    topic, first, second = numbers(2), Seen(), Seen()
+    gates = threading.Event(), threading.Event()
+    topic.send(20)
+
+    def behind(gate, seen):
+        def handle(work):
+            gate.wait(120)
+            seen(work)
+
+        return handle
+
+    kafka = topic.kafka | {"heartbeat.interval.ms": 500}
+    policy = PipelinePolicy(workers=20, commit_s=0.05, drain_s=0.2)
+    old = consume(topic, behind(gates[0], first), kafka=kafka, policy=policy)
+    eventually(lambda: old.status().in_flight == 20)
+    new = consume(topic, behind(gates[1], second), kafka=kafka, policy=policy)
+    eventually(lambda: new.status().in_flight == 10, 60)
+    (moved,), (kept,) = ([one.partition for one in consumer.status().partitions] for consumer in (new, old))
+    gates[0].set()
+    eventually(lambda: len(first.counts) == 20 and topic.committed()[kept] == 10)
+    assert topic.committed()[moved] <= 0
+    gates[1].set()
+    eventually(lambda: topic.committed() == {0: 10, 1: 10})
 
 
 def test_what_a_killed_consumer_had_not_committed_is_done_by_another(numbers, start):

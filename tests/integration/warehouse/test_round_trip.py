@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
@@ -170,6 +171,25 @@ def test_any_valid_record_survives_exactly(serialized):
         assert_exact(serialized, records)
 
     survives()
+
+
+def test_null_is_no_text_and_a_text_that_looks_like_null_is_one(serialized, make_holding):
+    notes = [None, "", "NULL", "null", "None", "\\N", "NaN", "0"]
+    records = [make_holding(n) | {"note": note, "value": None} for n, note in enumerate(notes)]
+    deliver(serialized, records)
+    stored = serialized.query('SELECT NOTE, NOTE IS NULL, "VALUE" IS NULL FROM {table} ORDER BY "ORDER"')
+    assert stored == [(note, note is None, True) for note in notes]
+
+
+def test_dates_and_times_do_not_depend_on_where_the_machine_thinks_it_is(serialized, make_holding, monkeypatch):
+    """Fourteen hours ahead: a moment taken for local time would be on another date."""
+    try:
+        monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+        time.tzset()
+        assert_exact(serialized, [make_holding(n) for n in range(8)])
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_edges_survive_exactly(serialized, make_holding):
