@@ -63,6 +63,7 @@ class Ownership:
         self._shared: tuple[Claim, ...] = ()
         # Assigned, but where they begin could not be found out yet.
         self._unplaced: list[Place] = []
+        self._unplaced_since = 0.0
         self._place_at = 0.0
         self._commit_at = 0.0
         self._uncommitted_since: float | None = None
@@ -105,7 +106,7 @@ class Ownership:
             consumer.pause([claim.topic_partition() for claim in displaced])
             self._give_up(self._schedule.discard(displaced, closing=True))
             self._drop(displaced)
-            self._unplaced += [claim.where for claim in displaced]
+            self._leave_unplaced([claim.where for claim in displaced])
         if self._unplaced and time.monotonic() >= self._place_at:
             found = self._find_starts(consumer, self._unplaced)
             if found is None:
@@ -136,6 +137,11 @@ class Ownership:
     @property
     def commit_age_s(self) -> float:
         return 0.0 if self._uncommitted_since is None else time.monotonic() - self._uncommitted_since
+
+    @property
+    def unplaced_s(self) -> float:
+        """For how long partitions have been owned of which it is not known where they begin; 0 without any."""
+        return time.monotonic() - self._unplaced_since if self._unplaced else 0.0
 
     def committed(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
         """What became of a commit; librdkafka's `on_commit`, called in the polling thread."""
@@ -184,8 +190,13 @@ class Ownership:
             consumer.assign(asked)
         if unplaced:
             consumer.pause([TopicPartition(topic, partition) for topic, partition in unplaced])
-            self._unplaced += unplaced
+            self._leave_unplaced(unplaced)
         logger.info("took %d partitions in %.1f s", len(places), time.monotonic() - started)
+
+    def _leave_unplaced(self, places: Sequence[Place]) -> None:
+        if not self._unplaced:
+            self._unplaced_since = time.monotonic()
+        self._unplaced += places
 
     def _begin(self, starts: Mapping[Place, tuple[int, int]]) -> list[Claim]:
         claims = []

@@ -29,7 +29,9 @@ class PartitionStatus:
 class PipelineStatus:
     """in_flight: messages taken and not done, and their bytes. handled: messages done since the start; failed: calls
     of the handler that raised; poisoned: messages sent to the error topic. commit_age_s: for how long something done
-    has not been committed. taken_at: of `time.monotonic`."""
+    has not been committed. unplaced_s: for how long partitions have been owned of which it is not known where they
+    begin. ends_age_s: for how long the broker has not said where partitions end, so that no lag could show.
+    taken_at: of `time.monotonic`."""
 
     partitions: tuple[PartitionStatus, ...] = ()
     workers: int = 0
@@ -40,6 +42,8 @@ class PipelineStatus:
     poisoned: int = 0
     rebalances: int = 0
     commit_age_s: float = 0.0
+    unplaced_s: float = 0.0
+    ends_age_s: float = 0.0
     taken_at: float = field(default_factory=time.monotonic)
 
     @property

@@ -351,6 +351,8 @@ class PipelinedConsumer:
             poisoned=self._handling.poisoned,
             rebalances=self._ownership.rebalances,
             commit_age_s=self._ownership.commit_age_s,
+            unplaced_s=self._ownership.unplaced_s,
+            ends_age_s=self._ends.age_s,
         )
 
 

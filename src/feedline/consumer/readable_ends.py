@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -27,6 +28,8 @@ class ReadableEnds:
         self._every_s = every_s
         self._stop = threading.Event()
         self.ends: Mapping[Place, int] = {}
+        # Since when an answer is missing; None while there is none to wait for.
+        self._missing_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="feedline-ends", daemon=True)
 
     def start(self) -> None:
@@ -35,16 +38,26 @@ class ReadableEnds:
     def stop(self) -> None:
         self._stop.set()
 
+    @property
+    def age_s(self) -> float:
+        """For how long the broker has not answered; 0 when it did last time."""
+        since = self._missing_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
             asked = list(self._places())
             found: dict[Place, int] = {}
+            missing = False
+            asked_at = time.monotonic()
             for topic in {topic for topic, _ in asked}:
                 try:
                     marks = watermarks(self._kafka, topic, [p for t, p in asked if t == topic])
                 except FeedlineError as error:
                     logger.warning("the ends of %s are not known: %s", topic, error)
+                    missing = True
                     found |= {place: end for place, end in self.ends.items() if place[0] == topic}
                 else:
                     found |= {(topic, partition): high for partition, (_, high) in marks.items()}
             self.ends = found
+            self._missing_since = (self._missing_since or asked_at) if missing else None

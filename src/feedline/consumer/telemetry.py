@@ -37,6 +37,13 @@ def problems(watched: Mapping[str, Watched]) -> list[str]:
         age = time.monotonic() - status.taken_at
         if age > STATUS_TOO_OLD_S:
             found.append(f"{feed}: the polling thread has said nothing for {age:.0f} s")
+        if status.unplaced_s > one.stall_s:
+            found.append(
+                f"{feed}: partitions were taken {status.unplaced_s:.0f} s ago, and it cannot be found out where they "
+                "begin: the log says why"
+            )
+        if status.ends_age_s > one.stall_s:
+            found.append(f"{feed}: the broker has not said for {status.ends_age_s:.0f} s where partitions end")
         found += [
             f"{feed}: {p.topic} [{p.partition}] has stood at offset {p.next_offset} for {p.stalled_s:.0f} s, "
             f"with {p.lag} offsets to go"
@@ -60,6 +67,16 @@ class _Collector:
             "in_flight_bytes": GaugeMetricFamily("feedline_consumer_in_flight_bytes", "Their bytes.", labels=["feed"]),
             "commit_age_s": GaugeMetricFamily(
                 "feedline_consumer_commit_age_seconds", "For how long something done is not committed.", labels=["feed"]
+            ),
+            "unplaced_s": GaugeMetricFamily(
+                "feedline_consumer_unplaced_seconds",
+                "For how long partitions are owned of which it is not known where they begin.",
+                labels=["feed"],
+            ),
+            "ends_age_s": GaugeMetricFamily(
+                "feedline_consumer_ends_age_seconds",
+                "For how long the broker has not said where partitions end.",
+                labels=["feed"],
             ),
             "workers": GaugeMetricFamily(
                 "feedline_consumer_workers", "Threads that call the handler.", labels=["feed"]
