@@ -33,7 +33,7 @@ def line(the_world):
     line.close()
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_a_day_whose_tasks_and_workers_are_killed_is_in_the_tables_once(the_world, line, seed):
     with Run(the_world, seed=seed, feed_name=FEED) as run, airflow(run, line.port) as api:
         days = count()
