@@ -62,5 +62,6 @@ def serve(
     )
     with config.bind_socket() as listening:
         scheme = "https" if cert else "http"
-        say(f"{service}: {scheme}://{host}:{listening.getsockname()[1]}/")
+        pages = "/ui/" if service == "metadata" else "/"
+        say(f"{service}: {scheme}://{host}:{listening.getsockname()[1]}{pages}")
         uvicorn.Server(config).run(sockets=[listening])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from feedline.metadata.registry_errors import SchemaRefusedError
@@ -48,7 +47,7 @@ def create_app(
         app,
         authenticator,
         replace(bounds, uploads={"/discovery": MAX_SAMPLE_BYTES, **bounds.uploads}),
-        open_paths={*OPEN_PATHS, PAGES_PATH, "/"},
+        open_paths={*OPEN_PATHS, PAGES_PATH},
     )
     app.add_exception_handler(SchemaRefusedError, _refused)
     app.include_router(catalogue_routes.router)
@@ -60,10 +59,6 @@ def create_app(
     def health() -> dict[str, str]:
         """Whether the service answers; it says nothing of the registry, which may be away."""
         return {"status": "ok"}
-
-    @app.get("/", include_in_schema=False)
-    def front() -> RedirectResponse:
-        return RedirectResponse("ui/", status_code=HTTPStatus.TEMPORARY_REDIRECT)
 
     app.mount("/ui", _Pages(directory=PAGES, html=True), name="pages")
     return app
