@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "sla": ("feedline.cli.sla:sla", "Show which feeds of a business date were late."),
     "errors": ("feedline.cli.errors:errors", "Look at refused records, correct them, send them again."),
     "keys": ("feedline.cli.keys:keys", "API keys of the services: make, list, revoke."),
+    "schema": ("feedline.cli.schema:schema", "Look at, change and roll back the schemas of the feeds."),
     "serve": ("feedline.cli.serve:serve", "Serve the metadata or the provisioning service over HTTP."),
     "demo": ("feedline.cli.demo:demo", "Run one whole EOD day on the local stack."),
 }

@@ -1,21 +1,34 @@
-"""A small feed of one test alone, registered and provisioned, and the book of schemas."""
+"""A small feed of one test alone, registered and provisioned, and the book of schemas; the metadata service on a copy
+of the shipped catalogue."""
 
 from __future__ import annotations
 
 import itertools
+import shutil
+import threading
+import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import uvicorn
 from snowflake.connector import SnowflakeConnection
 
 from feedline import FeedProducer
-from feedline.catalog import BatchRule, Catalog, Feed, Topic, Volume
+from feedline.catalog import BatchRule, Catalog, Feed, Topic, Volume, default_catalog_path
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.kafka.registry import registry_client
 from feedline.metadata.evolution import evolve
 from feedline.metadata.subjects import Subjects
+from feedline.services.api_keys import add_key
+from feedline.services.auth import AccessConfig, Authenticator
+from feedline.services.limits import Limits
+from feedline.services.metadata_api import create_app
+from feedline.services.roles import Role
 from feedline.settings import Settings
 
 _numbers = itertools.count(1)
@@ -97,3 +110,45 @@ def prices(connection: SnowflakeConnection, warehouse_settings: Settings) -> Pri
     found = Prices(feed, warehouse_settings, connection, Subjects(client, warehouse_settings.kafka, book, 1))
     found.evolve(PRICE)
     return found
+
+
+@dataclass(frozen=True)
+class Service:
+    """The metadata service, running; keys by role; folder: of its catalogue."""
+
+    url: str
+    keys: dict[str, str]
+    folder: Path
+
+    def client(self, role: str = "engineer") -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"X-API-Key": self.keys[role]}, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def service(warehouse_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("catalogue")
+    shipped = default_catalog_path().parent
+    for part in ("schemas", "ldm", "samples"):
+        shutil.copytree(shipped / part, folder / part)
+    text = (shipped / "feeds.yaml").read_text(encoding="utf-8")
+    name = f"TEST.SERVICE.{uuid.uuid4().hex[:6]}"
+    (folder / "feeds.yaml").write_text(text.replace("BNY.IN.PRD.IHUB.DEFAULT.DEFAULT", name), encoding="utf-8")
+    keys = {str(role): add_key(folder / "keys.json", str(role), role)[1] for role in Role}
+    book = f"feedline.schemas.{uuid.uuid4().hex[:8]}"
+    registry = {**warehouse_settings.registry, "feedline.schemas.topic": book}
+    settings = replace(warehouse_settings, catalog=folder / "feeds.yaml", registry=registry)
+    limits = Limits(per_second=1000, burst=1000)
+    app = create_app(settings, Authenticator(AccessConfig(keys=folder / "keys.json")), limits)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not server.started:
+            assert time.monotonic() < deadline, "the service did not start in time"
+            time.sleep(0.05)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Service(f"http://127.0.0.1:{port}", keys, folder)
+    finally:
+        server.should_exit = True
+        thread.join(60)

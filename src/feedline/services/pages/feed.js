@@ -165,7 +165,7 @@ async function versions(feed, refresh) {
     await refresh();
     say(`Version ${made.version} is version ${one.version} again.`);
   } }, "Roll back");
-  return table(`Versions of ${feed.title}`, ["Version", "Schema id", "By", "When", "Why", "What changed", ""],
+  return table(`Versions of ${feed.title}`, ["Version", "Schema id", "By", "When", "Why", "What changed", "Again"],
     found.map((one) => [String(one.version), String(one.id), one.by || "unknown", one.at, one.what,
       make("ul", {}, one.changes.slice(0, 12).map((each) => make("li", {}, each))), one.version === feed.version ? "latest" : back(one)]));
 }

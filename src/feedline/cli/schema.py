@@ -1,0 +1,16 @@
+"""`feedline schema`: the schemas of the feeds."""
+
+from __future__ import annotations
+
+import click
+
+from feedline.cli.schema_registry import COMMANDS
+
+
+@click.group()
+def schema() -> None:
+    """Look at, change and roll back the schemas of the feeds."""
+
+
+for _command in COMMANDS:
+    schema.add_command(_command)

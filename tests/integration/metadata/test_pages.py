@@ -1,0 +1,176 @@
+"""The pages of schemas in a real browser: found, read, changed, registered and rolled back, also by keyboard, and clean
+for axe.
+
+With `FEEDLINE_SCREENSHOTS=docs/images` in the environment the pictures of the documentation are taken anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def page(service):
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        bundled = playwright.chromium.executable_path
+        if browser is None and not Path(bundled).exists():
+            pytest.skip("no browser: `apt-get install chromium`, or `.venv/bin/playwright install chromium`")
+        started = playwright.chromium.launch(executable_path=browser or bundled, args=["--no-sandbox"])
+        try:
+            page = started.new_page(viewport={"width": 1500, "height": 950})
+            page.set_default_timeout(PATIENCE_MS)
+            expect.set_options(timeout=PATIENCE_MS)
+            strange = []
+            page.on("request", lambda one: strange.append(one.url) if not _ours(one.url, service) else None)
+            page.on("pageerror", lambda error: strange.append(str(error)))
+            page.goto(f"{service.url}/ui/")
+            page.get_by_label("API key").fill(service.keys["engineer"])
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("heading", name="Feeds")).to_be_visible()
+            yield page
+            assert strange == []
+        finally:
+            started.close()
+
+
+def _ours(url, service):
+    return url.startswith((service.url, "blob:", "data:"))
+
+
+def take(page, name):
+    folder = os.environ.get("FEEDLINE_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / name)
+
+
+def clean(page):
+    """No violation of the rules of axe."""
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found] == []
+
+
+def opened(page, service, feed):
+    client = service.client()
+    found = client.get(f"/feeds/{feed}").json()
+    if not found["version"]:
+        made = client.post(f"/feeds/{feed}/versions", json={"record": found["schema"], "what": "first"})
+        assert made.status_code == 200, made.text
+    page.goto(f"{service.url}/ui/#/feeds/{feed}")
+    page.reload()
+    expect(page.get_by_role("heading", name=found["title"], exact=True)).to_be_visible()
+
+
+def test_feeds_and_fields_are_found_and_shown_in_every_part(page, service):
+    clean(page)
+    page.get_by_label("Search feeds and fields").fill("book cost")
+    hit = page.get_by_role("link", name="positions: ").first
+    expect(hit).to_be_visible()
+    hit.click()
+    expect(page.get_by_role("heading", name="Positions", exact=True)).to_be_visible()
+    clean(page)
+    page.get_by_role("tab", name="Diagram").click()
+    expect(page.get_by_role("img", name="Entities of Positions")).to_be_visible()
+    take(page, "schema_diagram.png")
+    clean(page)
+    for tab, text in (("Lineage", "MARKET_VALUE_BASE"), ("Statements", "CREATE TABLE IF NOT EXISTS")):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.get_by_role("tabpanel", name=tab).get_by_text(text).first).to_be_visible()
+        clean(page)
+    page.get_by_label("Search feeds and fields").fill("")
+
+
+def test_a_field_is_added_looked_at_registered_and_rolled_back(page, service):
+    opened(page, service, "tax_lots")
+    page.get_by_label("Name of the new field").fill("desk")
+    page.get_by_label("What it is").fill("Desk that holds the lot.")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_role("button", name="Review changes").click()
+    expect(page.get_by_role("heading", name="Compatible")).to_be_focused()
+    expect(page.get_by_text('ADD COLUMN "DESK" VARCHAR')).to_be_visible()
+    take(page, "schema_review.png")
+    clean(page)
+    page.get_by_label("Why (for the history)").fill("desks")
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_role("status").filter(has_text="Registered as version 2")).to_be_visible()
+    page.get_by_role("tab", name="Versions").click()
+    versions = page.get_by_role("table", name="Versions of Tax lots")
+    expect(versions.get_by_text("desk added: string, optional")).to_be_visible()
+    expect(versions.get_by_text("key:engineer").first).to_be_visible()
+    take(page, "schema_versions.png")
+    clean(page)
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Roll back to version 1").click()
+    expect(page.get_by_role("status").filter(has_text="Version 3 is version 1 again")).to_be_visible()
+
+
+def test_an_incompatible_change_cannot_be_registered_and_says_what_to_do(page, service):
+    opened(page, service, "accounts")
+    page.get_by_role("button", name="Edit fund_id", exact=True).click()
+    page.get_by_label("Type of fund_id").fill("long")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_role("button", name="Review changes").click()
+    expect(page.get_by_role("heading", name="Not compatible")).to_be_focused()
+    expect(page.get_by_text("Instead: keep fund_id as it is and add a new optional field")).to_be_visible()
+    expect(page.get_by_role("button", name="Register")).to_be_disabled()
+    clean(page)
+
+
+def test_words_are_edited_by_keyboard_alone(page, service):
+    opened(page, service, "snapshots")
+    page.get_by_role("button", name="Edit snapshot_id", exact=True).focus()
+    page.keyboard.press("Enter")
+    business = page.get_by_label("Business name of snapshot_id")
+    business.focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Number of the snapshot")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Save words").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="Number of the snapshot", exact=True)).to_be_visible()
+    page.get_by_role("tab", name="Fields").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Diagram")).to_be_focused()
+
+
+def test_three_hundred_fields_are_shown_and_filtered_at_once(page, service):
+    schema = {
+        "type": "record", "name": "Wide", "namespace": "test", "businessKeys": ["f0"],
+        "fields": [
+            {"name": f"f{n}", "type": ["null", "string"], "default": None, "doc": f"Field {n}."} for n in range(300)
+        ],
+    }  # fmt: skip
+    add_feed(service, "wide", schema)
+    page.goto(f"{service.url}/ui/#/feeds/wide")
+    page.reload()
+    expect(page.get_by_role("button", name="Edit f299", exact=True)).to_be_attached()
+    # From the key stroke to the last row hidden, in the browser's own clock: a page that drew anew would take seconds.
+    taken = page.evaluate(
+        """() => { const filter = document.querySelector('main input[type=search]'); filter.value = 'f299';
+        const from = performance.now(); filter.dispatchEvent(new Event('input')); document.body.offsetHeight;
+        return performance.now() - from; }"""
+    )
+    assert taken < 2000
+    expect(page.get_by_role("button", name="Edit f0", exact=True)).to_be_hidden()
+
+
+def add_feed(service, name, schema):
+    (service.folder / "schemas" / f"{name}.avsc").write_text(json.dumps(schema), encoding="utf-8")
+    file = service.folder / "feeds.yaml"
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    topic = next(iter(document["topics"]))
+    document["feeds"][name] = {
+        "title": name.title(), "topic": topic, "schema": f"schemas/{name}.avsc", "volume": {"rows": 1, "kilobytes": 1},
+    }  # fmt: skip
+    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
