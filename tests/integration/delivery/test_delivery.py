@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -25,7 +26,7 @@ from feedline.batch.manifest import MANIFEST_PARTITION, decode_manifest
 from feedline.batch.wire import PREFIX_BYTES
 from feedline.catalog import load_catalog
 from feedline.datagen import generate_day
-from feedline.errors import BrokerUnavailableError, RegistryUnavailableError, TerminalError
+from feedline.errors import BrokerUnavailableError, RecordTooLargeError, RegistryUnavailableError, TerminalError
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.kafka.registry import registry_client
 from feedline.producer import delivery_sender
@@ -266,6 +267,19 @@ def test_a_broker_that_is_away_is_an_error_that_may_pass(bulk, positions, settin
     kafka = {**settings.kafka, "bootstrap.servers": "127.0.0.1:1"}
     with pytest.raises(BrokerUnavailableError):
         produce_delivery(positions, source, kafka=kafka, registry=settings.registry)
+
+
+def test_a_message_that_the_broker_refuses_fails_the_delivery_and_no_manifest_follows(bulk, positions, settings):
+    """It is told by a delivery report only, long after the call that queued the message has returned."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, positions.topic.name)
+    resource.add_incremental_config(
+        ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)
+    )
+    admin = admin_client(settings.kafka)
+    admin.incremental_alter_configs([resource])[resource].result(30)
+    with pytest.raises(RecordTooLargeError):
+        bulk.produce(positions, bulk.land("positions", bulk.text(bulk.lines("positions")[:200])))
+    assert not any(message.is_manifest for message in bulk.read_topic(positions.topic.name))
 
 
 def test_a_registry_that_is_away_is_an_error_that_may_pass(bulk, positions, settings):
