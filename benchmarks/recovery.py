@@ -28,10 +28,12 @@ from feedline.settings import load_settings
 
 TITLE = "(f) Recovery after a SIGKILL halfway"
 FEED, TABLE = "positions", "FEEDLINE.IHUB.POSITIONS"
+# Messages a transaction: enough transactions that one in the middle is met.
+MESSAGES = 8
 LOOK_S = 0.1
 # Killed when so much of the records is in the table.
 HALFWAY = (0.3, 0.6)
-WITHIN_S = 300.0
+WITHIN_S = 120.0
 
 RECORD = """"_CORRELATION_ID" || '-' || "_RECORD_INDEX\""""
 
@@ -56,13 +58,13 @@ class Recovery:
 
 def loaders(topic: str, day: date) -> Mapping[str, Loader]:
     def service(*more: str) -> Loader:
-        options = ["--feeds", FEED, "--port", "0", "--max-age", "0.5", "--max-batches", "40", *more]
+        options = ["--feeds", FEED, "--port", "0", "--max-age", "0.5", "--max-batches", str(MESSAGES), *more]
         return lambda _: [sys.executable, "-c", "from feedline.cli import main; main()", "consume", *options]
 
     def contender(name: str, *more: str) -> Loader:
         return lambda file: python_contender(name, "--settings", str(file), "--topic", topic, *more)
 
-    planned = ["--date", day.isoformat(), "--feeds", FEED, "--chunk-batches", "40"]
+    planned = ["--date", day.isoformat(), "--feeds", FEED, "--chunk-batches", str(MESSAGES)]
     return {
         "feedline consume": service(),
         "feedline consume, KIP-848": service("--rebalance", "consumer"),
@@ -87,6 +89,8 @@ def recover(loader: Loader, settings: Path, records: int) -> Recovery:
         killed = time.monotonic()
         first.wait()
         held = _number(connection, "COUNT(*)")
+        if held >= records:
+            raise ContenderFailedError(f"all {records} records were loaded before the kill: give it more funds")
         second = _start(command, settings, log)
         back = _until(lambda: _number(connection, "COUNT(*)"), lambda now: now > held, second, log)[-1][0]
         distinct = f"COUNT(DISTINCT {RECORD})"

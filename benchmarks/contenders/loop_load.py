@@ -21,7 +21,7 @@ from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.decode import Decoder
 from feedline.warehouse.flatten import flatten
 
-MESSAGES = 40
+MESSAGES = 8
 
 
 def main() -> None:
