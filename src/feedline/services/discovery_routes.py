@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from enum import Enum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from feedline.errors import ConfigurationError
 from feedline.services.auth import require
+from feedline.services.problems import ProblemError
 from feedline.services.roles import Identity
 
 router = APIRouter(tags=["discovery"])
@@ -43,7 +45,10 @@ def _kept(name: str) -> Iterator[Path]:
 
 
 def _discovered(file: Path) -> dict[str, Any]:
-    from feedline.metadata.discovery import discover, samples_of  # noqa: PLC0415  loads the columnar readers
+    try:
+        from feedline.metadata.discovery import discover, samples_of  # noqa: PLC0415  loads the columnar readers
+    except ModuleNotFoundError as error:
+        raise ProblemError(HTTPStatus.NOT_IMPLEMENTED, "this installation has no discovery") from error
 
     found = discover(samples_of(file))
     return {"record": found.avro, "decisions": [_plain(one) for one in found.decisions]}
