@@ -7,6 +7,7 @@ about the retry. It kills itself with SIGKILL at the step that its job names, on
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -103,6 +104,7 @@ def drive(what: Callable[[Job], None], job: Job) -> None:
     """The main function of a driver's process."""
     sys.stderr = (job.folder / f"{job.name}.log").open("a", encoding="utf-8", buffering=1)
     os.dup2(sys.stderr.fileno(), 2)
+    faulthandler.register(signal.SIGUSR1, file=sys.stderr)
     try:
         if job.file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_limit, job.file_limit))

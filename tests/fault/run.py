@@ -148,8 +148,16 @@ class Run:
         while not condition():
             self.tend()
             if time.monotonic() > deadline:
+                self._ask_what_they_do()
                 raise RunFailedError(f"not within {within_s:g} s: {what}; {self.told()}")
             time.sleep(TEND_S)
+
+    def _ask_what_they_do(self) -> None:
+        """Every driver that lives writes the stacks of its threads into its log."""
+        for actor in self.actors.values():
+            if actor.process.is_alive() and actor.process.pid is not None:
+                os.kill(actor.process.pid, signal.SIGUSR1)
+        time.sleep(1)
 
     def await_done(self, *names: str, within_s: float = WITHIN_S) -> None:
         self.wait_for(
@@ -185,7 +193,8 @@ class Run:
         return [one["error"] for one in self.events("retriable") if one["who"] == name]
 
     def told(self) -> str:
-        return "; ".join(f"{one['event']} {one.get('message', '')[:200]}" for one in self.events()[-5:])
+        said = [one for one in self.events() if one["event"] not in ("rows", "loaded")]
+        return "; ".join(f"{one['event']} {one.get('who', '')} {one.get('message', '')[:200]}" for one in said[-5:])
 
     def last_words(self, name: str) -> str:
         file = self.folder / f"{name}.log"

@@ -6,6 +6,7 @@ Ends with 0 when nothing was lost or doubled, else with 1; writes a report and a
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ import psutil
 
 from fault import drivers, service
 from fault.report import read_history, write_report
-from fault.run import Run
+from fault.run import Run, RunFailedError
 from fault.warehouse_line import Lose, WarehouseLine
 from fault.workload import DAY
 from fault.world import World, host_of, world
@@ -258,7 +259,13 @@ def soak(minutes: float, seed: int, out: Path) -> bool:
                 state.fire()
             made.mend()
             line.heal()
-            verdict = run.finish(within_s=600)
+            try:
+                verdict = run.finish(within_s=600)
+            except RunFailedError:
+                # What lies in the run's folder and the services' logs tells why; the temporary folder will be gone.
+                shutil.copytree(run.folder, out / "run")
+                shutil.copytree(made.home / "logs", out / "logs")
+                raise
             state.clocks()
             found = {finding.name: finding.count for finding in verdict.findings}
             told = [
