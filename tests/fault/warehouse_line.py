@@ -44,14 +44,17 @@ class WarehouseLine:
         # Statements that are or were held up, by statement and moment.
         self.held: Counter[tuple[str, Lose]] = Counter()
         self._rules: dict[str, Lose] = {}
+        self._left: dict[str, int] = {}
         self._holds: dict[str, Lose] = {}
         self._down = False
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, name="warehouse-line", daemon=True).start()
 
-    def lose(self, statement: str, when: Lose) -> None:
-        """From now on every statement that begins so, repeated attempts included, until `heal`."""
+    def lose(self, statement: str, when: Lose, *, times: int | None = None) -> None:
+        """From now on every statement that begins so, repeated attempts included, until `heal` or for so many times."""
         self._rules[statement] = when
+        if times is not None:
+            self._left[statement] = times
 
     def hold(self, statement: str, when: Lose) -> None:
         """From now on every statement that begins so waits at that moment until `heal`, then goes on."""
@@ -63,6 +66,7 @@ class WarehouseLine:
 
     def heal(self) -> None:
         self._rules.clear()
+        self._left.clear()
         self._holds.clear()
         self._down = False
 
@@ -107,6 +111,7 @@ class WarehouseLine:
             lost = _rule(self._rules, statement)
             if lost is not None:
                 self.lost[lost] += 1
+                self._used_up(lost[0])
             if lost is not None and lost[1] is Lose.BEFORE:
                 return True
             self._hold_up(statement, Lose.BEFORE)
@@ -120,6 +125,13 @@ class WarehouseLine:
                 return True
             client.sendall(answer)
         return False
+
+    def _used_up(self, statement: str) -> None:
+        if statement in self._left:
+            self._left[statement] -= 1
+            if not self._left[statement]:
+                self._rules.pop(statement, None)
+                del self._left[statement]
 
     def _hold_up(self, statement: str, when: Lose) -> None:
         held = _rule(self._holds, statement)

@@ -1,6 +1,6 @@
 """The stand-in's server process: `python -m feedline.local.warehouse_server PORT FOLDER`.
 
-fakesnow's own server is for tests of one program. Five things a warehouse gives are added here:
+fakesnow's own server is for tests of one program. Six things a warehouse gives are added here:
 
 - Sessions that name one database folder (`FAKESNOW_DB_PATH`) share it; fakesnow opens the files again for each.
 - Stages, file formats and text lengths outlive a restart; fakesnow keeps them in memory.
@@ -8,6 +8,7 @@ fakesnow's own server is for tests of one program. Five things a warehouse gives
   would hold the transaction for ever, and every later update of its rows would fail.
 - A failed statement is an ordinary SQL error; fakesnow answers HTTP 500, which the connector repeats until its network
   timeout. Two transactions that update one row: the second gets Snowflake's error 625 (the lock is not released).
+- A statement that the connector repeats, because it got no answer, is not done again.
 - A null instant is read as null; fakesnow sends it so that the connector reads 1970.
 """
 
@@ -36,6 +37,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from feedline.local.ports import HOST
+from feedline.local.repeated_requests import answered_once
 
 # A client may close one connection and open the next; a session without any for this long is over.
 GRACE_S = 2.0
@@ -157,7 +159,7 @@ def main(port: int, folder: Path) -> None:
     fakesnow.arrow.timestamp_to_sf_struct = instants
     FakeSnowflakeCursor.execute = execute  # type: ignore[assignment,method-assign]
     uvicorn.run(
-        watched(SERVER.app),
+        watched(answered_once(SERVER.app)),
         host=HOST,
         port=port,
         http=WatchedConnection,

@@ -92,3 +92,13 @@ def test_a_line_that_is_cut_at_the_commit_leaves_all_or_nothing(published, line,
     published.load()
     assert published.orders() == list(range(RECORDS))
     assert loaded_batches(published) == (4, 4)
+
+
+@pytest.mark.parametrize("when", [Lose.DURING, Lose.AFTER])
+@pytest.mark.parametrize("statement", ["BEGIN", "UPDATE", "COPY", "INSERT", "COMMIT"])
+def test_a_statement_that_the_connector_repeats_is_done_once(published, line, through, statement, when):
+    line.lose(statement, when, times=1)
+    assert published.load(connection=through).records == RECORDS
+    assert line.lost[statement, when] == 1
+    assert published.orders() == list(range(RECORDS))
+    assert loaded_batches(published) == (4, 4)
