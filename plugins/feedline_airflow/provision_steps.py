@@ -14,7 +14,10 @@ def create_topics() -> None:
 
     settings = task_settings()
     topics = load_catalog(settings.catalog).topics()
-    _report("topic", ensure_topics(admin_client(settings.acting_as("provisioning").kafka), topics, settings.replication_factor))
+    _report(
+        "topic",
+        ensure_topics(admin_client(settings.acting_as("provisioning").kafka), topics, settings.replication_factor),
+    )
 
 
 def register_schemas() -> None:

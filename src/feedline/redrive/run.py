@@ -156,7 +156,9 @@ def _send(settings: Settings, catalog: Catalog, plan: RedrivePlan, delivery: Del
     if not any(error.delivery == delivery for error in plan.errors.values()):
         return Sent(delivery, 0, 0, ())
     messages = records = 0
-    with delivery_sender(settings.acting_as("redrive").kafka, feed, delivery, expected_bytes=0, packing=PACKING) as sender:
+    with delivery_sender(
+        settings.acting_as("redrive").kafka, feed, delivery, expected_bytes=0, packing=PACKING
+    ) as sender:
         for error, content in planned_contents(settings, catalog, plan):
             if error.delivery == delivery:
                 mended = menders(feed.name).mend(error, content)
