@@ -47,12 +47,12 @@ def test_what_comes_is_loaded_once_and_a_restart_loads_nothing_again(holdings, m
         until(lambda: checkpoints(holdings) == holdings.ends)
         holdings.publish([make_holding(n) for n in range(40, 60)])
         until(lambda: checkpoints(holdings) == holdings.ends)
-        assert loader.records == 60
+        until(lambda: loader.records == 60)
     with continuous_load(holdings.settings, holdings.feed, POLICY) as (consumer, loader):
         until(lambda: len(consumer.status().partitions) == 4)
         holdings.publish([make_holding(60)])
         until(lambda: checkpoints(holdings) == holdings.ends)
-        assert loader.records == 1
+        until(lambda: loader.records == 1)
     assert holdings.orders() == list(range(61))
 
 
@@ -68,7 +68,6 @@ def test_the_warehouse_says_where_to_begin_and_not_the_groups_offsets(holdings, 
 def test_a_planned_load_and_a_continuous_one_of_the_same_batches_load_them_once(holdings, make_holding):
     holdings.publish([make_holding(n) for n in range(200)])
     with continuous_load(holdings.settings, holdings.feed, POLICY):
-        until(lambda: bool(checkpoints(holdings)) or True)
         try:
             holdings.load()
         except Exception as error:  # noqa: BLE001 - losing the race is one of the two right outcomes
@@ -90,7 +89,7 @@ def test_a_batch_that_comes_back_with_other_content_goes_to_the_error_topic_and_
         # The last of its partition, with nothing behind it that would take the checkpoint along.
         holdings.publish([make_holding(n) for n in range(13)], delivery_id=delivery, per_batch=13, partitions=[1])
         until(lambda: checkpoints(holdings) == holdings.ends)
-        assert loader.error_batches == 2
+        until(lambda: loader.error_batches == 2)
     assert holdings.orders() == list(range(80))
     refused = [list(headers_of(m)) for m in error_messages(holdings.settings.kafka, holdings.feed.topic.error_topic)]
     assert {header(headers, "recordCount") for headers in refused} == {"15", "13"}
@@ -111,7 +110,7 @@ def test_a_checkpoint_that_is_set_back_under_a_running_load_is_begun_at_again(ho
         holdings.publish([make_holding(n) for n in range(40, 80)])
         until(lambda: checkpoints(holdings) == holdings.ends and holdings.orders() == list(range(80)))
         until(lambda: consumer.status().lag == 0)
-        assert loader.records == 40 + 80
+        until(lambda: loader.records == 40 + 80)
 
 
 def test_of_work_that_loses_a_partition_the_rest_is_not_passed_as_done(holdings, make_holding):
@@ -147,16 +146,16 @@ def test_health_tells_a_stalled_partition_and_metrics_its_lag():
     watched = {"holdings": Watched(lambda: status[0], lambda: {"records": 7}, 60.0)}
     with serve_telemetry(watched, "127.0.0.1", 0) as port:
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30)
         assert refused.value.code == 503
         assert json.load(refused.value)["reasons"] == [
             "holdings: T [3] has stood at offset 5 for 61 s, with 4 offsets to go"
         ]
-        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30).read().decode()
         assert 'feedline_consumer_lag{feed="holdings",partition="3",topic="T"} 4.0' in metrics
         assert 'feedline_load_records_total{feed="holdings"} 7.0' in metrics
         status[0] = PipelineStatus(workers=1)
-        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30).status == 200
 
 
 def test_the_service_answers_and_ends_with_0_when_it_is_told_to(warehouse_settings, connection, tmp_path):
@@ -185,7 +184,7 @@ def test_the_service_answers_and_ends_with_0_when_it_is_told_to(warehouse_settin
     try:
         # A warning may come first, as of a topic that has no leader yet.
         line = next(line for line in process.stderr if line.startswith("loading positions; http://"))
-        health = urllib.request.urlopen(line.split("; ")[1].strip(), timeout=5)
+        health = urllib.request.urlopen(line.split("; ")[1].strip(), timeout=30)
         assert json.load(health) == {"status": "ok", "reasons": []}
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=60)
