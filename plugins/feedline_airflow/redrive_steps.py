@@ -79,12 +79,14 @@ def send() -> list[dict[str, Any]]:
     from feedline.redrive import run
     from feedline_airflow.warehouse_hook import WarehouseHook
 
-    settings = task_settings()
-    source = redrive_source(get_current_context()["params"], settings.landing)
+    settings, context = task_settings(), get_current_context()
+    source = redrive_source(context["params"], settings.landing)
+    run_of = context["dag_run"]
+    requested_by = f"{run_of.triggering_user_name or 'nobody by name'} (Airflow run {run_of.run_id})"
     catalog = load_catalog(settings.catalog)
     with WarehouseHook().session() as connection:
         plan = run.check(settings, connection, catalog, source)
-    sent = run.send(settings, catalog, plan)
+        sent = run.send(settings, connection, catalog, plan, requested_by=requested_by)
     for one in sent:
         logger.info("%s: %d records in %d messages", one.delivery.delivery_id, one.records, one.messages)
     return [one.to_dict() for one in sent]

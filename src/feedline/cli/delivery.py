@@ -8,16 +8,19 @@ from datetime import date, datetime
 import click
 
 from feedline import cycle
+from feedline.batch.identity import Cycle
 from feedline.catalog import Feed, load_catalog
 from feedline.cli.feed_options import business_date_option, chosen_feeds, feeds_option
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
 from feedline.consumer.error_counts import errors_by_delivery
+from feedline.cycle_intraday import announced_deliveries
 from feedline.settings import Settings, load_settings
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.status import MISSING, DeliveryStatus, delivery_status
 
 COLUMNS = (
     "feed",
+    "cycle",
     "status",
     "files",
     "source records",
@@ -42,10 +45,11 @@ def delivery() -> None:
 @format_option
 @click.pass_context
 def status(context: click.Context, business_date: datetime, feeds: str | None, output_format: str) -> None:
-    """Show what came of a business date, feed by feed.
+    """Show what came of a business date: of each feed every intraday delivery, then the end of day.
 
-    A feed is balanced when every source record is in its table or on the error topic. Exits with 4 when a feed of the
-    date is missing, unchecked, failed or not balanced.
+    A delivery is balanced when every source record is in its table or on the error topic. Who had errors sent again
+    is told below the table; JSON has the control totals of the rows in the table too. Exits with 4 when a delivery of
+    the date is missing, unchecked, failed or not balanced.
 
     \b
     Examples:
@@ -58,20 +62,27 @@ def status(context: click.Context, business_date: datetime, feeds: str | None, o
     context.exit(OK if all(row.complete for row in rows) else INCOMPLETE)
 
 
-def statuses(settings: Settings, feeds: Sequence[Feed], business_date: date) -> list[DeliveryStatus]:
-    """Of each feed what its tables, its topic and its error topic say about the date."""
+def statuses(
+    settings: Settings, feeds: Sequence[Feed], business_date: date, *, intraday: bool = True
+) -> list[DeliveryStatus]:
+    """Of each feed what its tables, its topic and its error topic say about the date, or about its end of day alone."""
     errors: dict[str, dict[str, int]] = {}
     for error_topic in {feed.topic.error_topic for feed in feeds}:
         errors |= errors_by_delivery(settings.kafka, error_topic)
     with open_warehouse(settings.warehouse) as connection:
-        found = delivery_status(connection, feeds, business_date, errors_on_topic=errors)
-        missing = [feed for feed, row in zip(feeds, found, strict=True) if row.status == MISSING]
         # What was never validated is known from its manifest on the topic alone.
-        announced = [cycle.delivered(settings, feed, business_date) for feed in missing]
-        if any(announced):
-            manifests = [manifest for manifest in announced if manifest is not None]
-            found = delivery_status(connection, feeds, business_date, announced=manifests, errors_on_topic=errors)
-    return found
+        announced = [
+            m for feed in feeds if intraday for m in announced_deliveries(settings, feed, business_date).values()
+        ]
+        found = delivery_status(connection, feeds, business_date, announced=announced, errors_on_topic=errors)
+        missing = {row.feed for row in found if row.status == MISSING}
+        ended = [
+            m for f in feeds if f.name in missing and (m := cycle.delivered(settings, f, business_date)) is not None
+        ]
+        if ended:
+            announced += ended
+            found = delivery_status(connection, feeds, business_date, announced=announced, errors_on_topic=errors)
+    return [row for row in found if intraday or row.cycle == Cycle.EOD]
 
 
 def show_statuses(rows: Sequence[DeliveryStatus], business_date: date, output_format: str) -> None:
@@ -81,13 +92,17 @@ def show_statuses(rows: Sequence[DeliveryStatus], business_date: date, output_fo
         return
     print_table(COLUMNS, [_cells(row) for row in rows], title=f"Deliveries of {business_date}")
     for row in rows:
+        for one in row.redrives:
+            told = f"{one.records} sent again at {one.at:%Y-%m-%d %H:%M %Z} by {one.requested_by}, {one.how}"
+            say(f"{row.delivery_id}: {told}")
         for trouble in _troubles(row):
-            say(f"{row.feed}: {trouble}")
+            say(f"{row.delivery_id or row.feed}: {trouble}")
 
 
 def _cells(row: DeliveryStatus) -> tuple[object, ...]:
     return (
         row.feed,
+        row.cycle,
         row.status,
         row.files,
         row.source_records,
@@ -103,7 +118,7 @@ def _cells(row: DeliveryStatus) -> tuple[object, ...]:
 
 def _troubles(row: DeliveryStatus) -> list[str]:
     if row.delivery_id is None:
-        return ["no delivery of this date is known: produce it, then load it"]
+        return ["no end of day of this date is known: produce it, then load it"]
     told = []
     if row.source_records != row.loaded + row.errors:
         told.append(f"{row.source_records} source records, but {row.loaded} loaded and {row.errors} refused: load it")

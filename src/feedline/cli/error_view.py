@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from feedline.redrive.states import ErrorState
 from feedline.redrive.stored_error import StoredError
-from feedline.warehouse.error_books import Dismissal
+from feedline.warehouse.error_books import Dismissal, RedriveRequest
 
 # Bytes of a value that are shown; `errors export` has all of them.
 SHOWN_BYTES = 4_000
@@ -47,7 +48,9 @@ def error_document(error: StoredError, state: ErrorState) -> dict[str, Any]:
     }
 
 
-def print_error(error: StoredError, state: ErrorState, dismissal: Dismissal | None) -> None:
+def print_error(
+    error: StoredError, state: ErrorState, dismissal: Dismissal | None, redrives: Sequence[RedriveRequest]
+) -> None:
     """Headers, reason, and the bytes as text."""
     console = Console(highlight=False, soft_wrap=True)
     for name, raw in error.headers:
@@ -56,6 +59,9 @@ def print_error(error: StoredError, state: ErrorState, dismissal: Dismissal | No
     console.print(Text(f"{'state':18} {state.value}"))
     if dismissal is not None:
         console.print(Text(f"{'dismissed':18} {dismissal.at:%Y-%m-%d %H:%M} by {dismissal.by}: {dismissal.reason}"))
+    for request in redrives:
+        told = f"{request.at:%Y-%m-%d %H:%M %Z} by {request.requested_by}, {request.how}"
+        console.print(Text(f"{'sent again':18} {told}"))
     console.print()
     text, culprit = marked(error)
     shown = Text(text)

@@ -94,11 +94,11 @@ def show_command(*, error_id: str, output_format: str) -> None:
         )
     with open_warehouse(settings.warehouse) as connection:
         states = ErrorStates(connection)
-        state, dismissal = states.state(error), states.dismissal(error)
+        state, dismissal, redrives = states.state(error), states.dismissal(error), states.redrives(error)
     if output_format == "json":
-        print_json({**error_document(error, state), "dismissal": dismissal})
+        print_json({**error_document(error, state), "dismissal": dismissal, "redrives": redrives})
         return
-    print_error(error, state, dismissal)
+    print_error(error, state, dismissal, redrives)
 
 
 @errors.command("export")
@@ -139,12 +139,16 @@ def export_command(*, state: str, path: Path, **chosen: Any) -> None:
 @click.option("--as-is", is_flag=True, help="Send the chosen errors with their own bytes, by the schema as it is now.")
 @selection_options
 @click.option("--dry-run", is_flag=True, help="Check, tell what would be sent, and change nothing.")
+@click.option("--by", default=getpass.getuser, help="Who wants it; without it the user of this machine.")
 @format_option
-def redrive_command(*, path: Path | None, as_is: bool, dry_run: bool, output_format: str, **chosen: Any) -> None:
+def redrive_command(
+    *, path: Path | None, as_is: bool, dry_run: bool, by: str, output_format: str, **chosen: Any
+) -> None:
     """Send corrected errors again, load them and validate their deliveries.
 
     Everything is checked before anything is sent; a correction that does not fit is refused with its line and field.
-    Running it again, or twice at once, changes nothing more. Exits with 4 when an error stays open or a delivery
+    Running it again, or twice at once, changes nothing more. Who had it sent, and when, is recorded: `feedline errors
+    show` and `feedline delivery status` tell it. Exits with 4 when an error stays open or a delivery
     fails its validation.
 
     \b
@@ -168,7 +172,7 @@ def redrive_command(*, path: Path | None, as_is: bool, dry_run: bool, output_for
             say(f"stays open: {refusal}")
         settled: list[Settled] = []
         if not dry_run:
-            sent = send(settings, catalog, plan)
+            sent = send(settings, connection, catalog, plan, requested_by=by)
             with progress("loading", len(sent), unit="deliveries") as advance:
                 for one in sent:
                     settled.append(settle(settings, connection, catalog.feed(one.delivery.feed), one))

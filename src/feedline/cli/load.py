@@ -40,7 +40,7 @@ def load(context: click.Context, business_date: datetime, feeds: str | None, out
         provision_tables(connection, Catalog({feed.name: feed for feed in chosen}))
         for feed in chosen:
             _load_feed(settings, connection, feed, business_date.date())
-    rows = statuses(settings, chosen, business_date.date())
+    rows = statuses(settings, chosen, business_date.date(), intraday=False)
     show_statuses(rows, business_date.date(), output_format)
     context.exit(OK if all(row.complete for row in rows) else INCOMPLETE)
 

@@ -30,6 +30,7 @@ from feedline.settings import Settings
 from feedline.warehouse.connection import Session
 from feedline.warehouse.decode import Decoder
 from feedline.warehouse.deliveries import announced_manifest
+from feedline.warehouse.error_books import record_redrive
 from feedline.warehouse.load import LoadResult
 from feedline.warehouse.report import ValidationReport
 from feedline.warehouse.validate import validate_delivery
@@ -99,15 +100,27 @@ def check(
     return plan
 
 
-def send(settings: Settings, catalog: Catalog, plan: RedrivePlan) -> list[Sent]:
+def send(
+    settings: Settings, connection: SnowflakeConnection, catalog: Catalog, plan: RedrivePlan, *, requested_by: str
+) -> list[Sent]:
     """Sends what was planned, delivery by delivery; all of it is acknowledged when this returns.
 
+    requested_by: who wants it, recorded with the time before anything is sent.
+
     One `Sent` for each delivery of the plan, also where there was nothing left to send: its books are to be looked at.
-    Raises BrokerUnavailableError, RegistryUnavailableError, AuthenticationError; what was sent before stays on the
-    topic, and sending it again does no harm.
+    Raises BrokerUnavailableError, RegistryUnavailableError, AuthenticationError, LostRaceError,
+    WarehouseUnavailableError; what was sent before stays on the topic, and sending it again does no harm.
     """
+    _record(connection, catalog, plan, requested_by)
     menders = _menders(settings, catalog, register=True)
     return [_send(settings, catalog, plan, delivery, menders) for delivery in plan.deliveries()]
+
+
+def _record(connection: SnowflakeConnection, catalog: Catalog, plan: RedrivePlan, requested_by: str) -> None:
+    how = "as it is" if plan.corrections is None else f"corrected by {plan.corrections.name}"
+    for name in dict.fromkeys(error.feed for error in plan.errors.values()):
+        named = [(e.error_id, e.delivery_id, e.records) for e in plan.errors.values() if e.feed == name]
+        record_redrive(Session(connection, feed=name), catalog.feed(name), named, how=how, by=requested_by)
 
 
 def settle(settings: Settings, connection: SnowflakeConnection, feed: Feed, sent: Sent) -> Settled:

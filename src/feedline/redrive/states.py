@@ -8,7 +8,7 @@ from snowflake.connector import SnowflakeConnection
 
 from feedline.redrive.stored_error import StoredError
 from feedline.warehouse.connection import Session
-from feedline.warehouse.error_books import Dismissal, dismissals
+from feedline.warehouse.error_books import Dismissal, RedriveRequest, dismissals, redrive_requests
 from feedline.warehouse.ledger import loaded_batches
 
 
@@ -38,6 +38,10 @@ class ErrorStates:
         if error.feed not in self._dismissed:
             self._dismissed[error.feed] = dismissals(self._session, error.feed)
         return self._dismissed[error.feed].get(error.error_id)
+
+    def redrives(self, error: StoredError) -> list[RedriveRequest]:
+        """Who had this error sent again, and when."""
+        return redrive_requests(self._session, error.feed, error_id=error.error_id)
 
     def _loaded_of(self, feed: str, delivery_id: str) -> frozenset[str]:
         key = (feed, delivery_id)

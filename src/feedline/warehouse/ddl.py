@@ -81,11 +81,11 @@ CONTROL_STATEMENTS = (
   FEED VARCHAR NOT NULL COMMENT 'Its feed.',
   DELIVERY_ID VARCHAR COMMENT 'Its delivery, unless its message does not say.',
   RECORDS NUMBER(10,0) NOT NULL COMMENT 'Records in it.',
-  RESOLUTION VARCHAR(9) NOT NULL COMMENT 'DISMISSED: it stays out of the tables, and nobody needs to look at it again.',
+  RESOLUTION VARCHAR(9) NOT NULL COMMENT 'DISMISSED: it stays out; REDRIVE: somebody had it sent again.',
   REASON VARCHAR NOT NULL COMMENT 'Why.',
   RESOLVED_BY VARCHAR NOT NULL COMMENT 'Who decided.',
   RESOLVED_AT TIMESTAMP_TZ NOT NULL COMMENT 'When.'
-) COMMENT = 'One row a refused record or micro-batch that was dismissed; one that was redriven is in the ledger.'""",
+) COMMENT = 'Who decided what of a refused record or micro-batch; whether a redrive loaded it, the ledger says.'""",
     *SLA_STATEMENTS,
 )
 

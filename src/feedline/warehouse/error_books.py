@@ -1,7 +1,7 @@
 """What the books say of a delivery's errors: refused and still out, or in the tables since, and what was dismissed.
 
-A redriven error has no record of its own: it is a micro-batch in the ledger under the error's id, written by the
-transaction that loaded it.
+That an error is redriven is the ledger's to say: it is a micro-batch there under the error's id, written by the
+transaction that loaded it. Who had it sent again stands beside, written before it was sent.
 """
 
 # Names in these statements are checked by `quoted`, values written by `literal`.
@@ -9,7 +9,7 @@ transaction that loaded it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,6 +20,12 @@ from feedline.warehouse.ledger import begin_in_turn
 from feedline.warehouse.names import ERROR_RESOLUTION, LOAD_LEDGER, literal
 
 DISMISSED = "DISMISSED"
+REDRIVE = "REDRIVE"
+# Rows in one statement.
+ROWS_A_STATEMENT = 500
+
+# An error as it is written down: id, delivery id, records.
+Named = tuple[str, str | None, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,16 @@ class Dismissal:
     reason: str
     by: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveRequest:
+    """That somebody had errors of a delivery sent again; `how`: as they are, or by which file of corrections."""
+
+    requested_by: str
+    at: datetime
+    how: str
+    records: int
 
 
 def ledger_errors(session: Session, feed: str, delivery_id: str) -> LedgerErrors:
@@ -87,9 +103,35 @@ def dismissals(session: Session, feed: str) -> dict[str, Dismissal]:
     return {row[0]: Dismissal(*row) for row in rows}
 
 
-def dismiss(
-    session: Session, feed: Feed, errors: Iterable[tuple[str, str | None, int]], *, reason: str, by: str
-) -> int:
+def redrive_requests(
+    session: Session, feed: str, *, delivery_id: str | None = None, error_id: str | None = None
+) -> list[RedriveRequest]:
+    """Who had errors of a delivery, or one error, sent again, in order; of an error sent twice, both times."""
+    among = [
+        *([f"DELIVERY_ID = {literal(delivery_id)}"] if delivery_id else []),
+        *([f"CORRELATION_ID = {literal(error_id)}"] if error_id else []),
+    ]
+    rows = session.execute(
+        "SELECT RESOLVED_BY, RESOLVED_AT, REASON, SUM(CAST(RECORDS AS NUMBER(38,0))) "
+        f"FROM {ERROR_RESOLUTION} WHERE FEED = {literal(feed)} AND RESOLUTION = {literal(REDRIVE)} "
+        f"{''.join(f'AND {one} ' for one in among)}GROUP BY 1, 2, 3 ORDER BY 2",
+        doing="cannot read who redrove errors: provision the feeds first",
+    )
+    return [RedriveRequest(by, at, how, int(records)) for by, at, how, records in rows]
+
+
+def record_redrive(session: Session, feed: Feed, errors: Sequence[Named], *, how: str, by: str) -> None:
+    """Records who has these errors sent again, before they are; raises LostRaceError, WarehouseUnavailableError."""
+    begin_in_turn(session, feed)
+    try:
+        _insert(session, feed, errors, resolution=REDRIVE, reason=how, by=by)
+        session.execute("COMMIT", doing="the redrive's record was not confirmed and nothing was sent, try again")
+    except BaseException:
+        session.rollback()
+        raise
+
+
+def dismiss(session: Session, feed: Feed, errors: Iterable[Named], *, reason: str, by: str) -> int:
     """Records that these errors (id, delivery id, records) stay out of the tables; how many were not dismissed before.
 
     In the feed's turn, so that two who dismiss the same error make one row. Raises LostRaceError,
@@ -100,7 +142,7 @@ def dismiss(
     try:
         before = dismissals(session, feed.name)
         new = [error for key, error in wanted.items() if key not in before]
-        _insert(session, feed, new, reason, by)
+        _insert(session, feed, new, resolution=DISMISSED, reason=reason, by=by)
         session.execute("COMMIT", doing="the dismissal was not confirmed, try again")
     except BaseException:
         session.rollback()
@@ -108,19 +150,16 @@ def dismiss(
     return len(new)
 
 
-def _insert(
-    session: Session, feed: Feed, errors: Collection[tuple[str, str | None, int]], reason: str, by: str
-) -> None:
-    if not errors:
-        return
+def _insert(session: Session, feed: Feed, errors: Sequence[Named], *, resolution: str, reason: str, by: str) -> None:
     at = datetime.now(UTC)
-    rows = ", ".join(
-        f"({literal(key)}, {literal(feed.name)}, {literal(delivery)}, {records}, {literal(DISMISSED)}, "
-        f"{literal(reason)}, {literal(by)}, {literal(at)})"
-        for key, delivery, records in errors
-    )
-    session.execute(
-        f"INSERT INTO {ERROR_RESOLUTION} (CORRELATION_ID, FEED, DELIVERY_ID, RECORDS, RESOLUTION, REASON, "
-        f"RESOLVED_BY, RESOLVED_AT) VALUES {rows}",
-        doing="cannot dismiss the errors",
-    )
+    for start in range(0, len(errors), ROWS_A_STATEMENT):
+        rows = ", ".join(
+            f"({literal(key)}, {literal(feed.name)}, {literal(delivery)}, {records}, {literal(resolution)}, "
+            f"{literal(reason)}, {literal(by)}, {literal(at)})"
+            for key, delivery, records in errors[start : start + ROWS_A_STATEMENT]
+        )
+        session.execute(
+            f"INSERT INTO {ERROR_RESOLUTION} (CORRELATION_ID, FEED, DELIVERY_ID, RECORDS, RESOLUTION, REASON, "
+            f"RESOLVED_BY, RESOLVED_AT) VALUES {rows}",
+            doing="cannot record what was decided of the errors",
+        )

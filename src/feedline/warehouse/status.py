@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from snowflake.connector import SnowflakeConnection
 
+from feedline.batch.identity import Cycle
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
 from feedline.warehouse.connection import Session
 from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of
-from feedline.warehouse.error_books import ledger_errors
+from feedline.warehouse.error_books import RedriveRequest, redrive_requests
 from feedline.warehouse.ledger import loaded_batches
 from feedline.warehouse.names import data_table, literal
+from feedline.warehouse.validate import DeliveryRows
 
 MISSING = "MISSING"
 UNCHECKED = "UNCHECKED"
@@ -30,8 +32,9 @@ class DeliveryStatus:
 
     status: COMPLETE and FAILED as it was last validated, UNCHECKED when it never was. errors: records that the
     manifest and the ledger say were refused and that are not in the table; error_topic_records: distinct ones of those
-    that lie on the error topic; redriven: those that were refused and are in the table since. seconds: from the last
-    acknowledged message to the last decoded one.
+    that lie on the error topic; redriven: those that were refused and are in the table since, `redrives` who had them
+    sent again. control_totals: of the rows in the table now, corrected ones included, exact, as text by field.
+    seconds: from the last acknowledged message to the last decoded one.
     """
 
     feed: str
@@ -46,6 +49,9 @@ class DeliveryStatus:
     redriven: int = 0
     raw_bytes: int = 0
     seconds: float | None = None
+    cycle: str = Cycle.EOD.value
+    control_totals: Mapping[str, str] = field(default_factory=dict)
+    redrives: tuple[RedriveRequest, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -62,7 +68,11 @@ class DeliveryStatus:
 
     def to_dict(self) -> dict[str, Any]:
         fields = {name: getattr(self, name) for name in self.__slots__}
-        return {**fields, "balanced": self.balanced}
+        redrives = [
+            {"requested_by": one.requested_by, "at": one.at.isoformat(), "how": one.how, "records": one.records}
+            for one in self.redrives
+        ]
+        return {**fields, "redrives": redrives, "balanced": self.balanced}
 
 
 def delivery_status(
@@ -73,28 +83,33 @@ def delivery_status(
     announced: Collection[DeliveryManifest] = (),
     errors_on_topic: Mapping[str, Mapping[str, int]] | None = None,
 ) -> list[DeliveryStatus]:
-    """The latest delivery of each feed for the date, in the order of `feeds`.
+    """Of each feed, in the order of `feeds`, the date's intraday deliveries as they were produced, then the latest of
+    its end of day.
 
-    announced: manifests found on the topics, for deliveries that were not validated yet. errors_on_topic: as
+    A feed without an end of day has a row that says MISSING in its place. announced: manifests found on the topics, for
+    deliveries that were not validated yet. errors_on_topic: as
     `consumer.error_counts.errors_by_delivery` finds them. Raises WarehouseUnavailableError.
     """
     session = Session(connection)
-    latest = {manifest.feed: _Announced.of_manifest(manifest) for manifest in announced}
-    for row in deliveries_of(session, business_date):
-        known = latest.get(row.feed)
-        if known is None or known.delivery_id == row.delivery_id or known.produced_at < row.produced_at:
-            latest[row.feed] = _Announced.of_row(row)
+    # What was validated is known better than what is only announced.
+    known = {manifest.delivery_id: _Announced.of_manifest(manifest) for manifest in announced}
+    known |= {row.delivery_id: _Announced.of_row(row) for row in deliveries_of(session, business_date)}
+    in_order = sorted(known.values(), key=lambda one: (one.produced_at, one.delivery_id))
     on_topic = errors_on_topic or {}
-    return [
-        _status(session, feed, latest[feed.name], on_topic.get(latest[feed.name].delivery_id, {}))
-        if feed.name in latest
-        else DeliveryStatus(feed.name)
-        for feed in feeds
-    ]
+    found = []
+    for feed in feeds:
+        of_feed = [one for one in in_order if one.feed == feed.name]
+        last = [one for one in of_feed if one.cycle == Cycle.EOD][-1:]
+        shown = [*(one for one in of_feed if one.cycle != Cycle.EOD), *last]
+        found += [_status(session, feed, one, on_topic.get(one.delivery_id, {})) for one in shown]
+        found += [] if last else [DeliveryStatus(feed.name)]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Announced:
+    feed: str
+    cycle: str
     delivery_id: str
     status: str
     files: int
@@ -107,6 +122,8 @@ class _Announced:
     @classmethod
     def of_manifest(cls, manifest: DeliveryManifest) -> _Announced:
         return cls(
+            manifest.feed,
+            manifest.cycle.value,
             manifest.delivery_id,
             UNCHECKED,
             len(manifest.files),
@@ -120,6 +137,8 @@ class _Announced:
     @classmethod
     def of_row(cls, row: DeliveryRow) -> _Announced:
         return cls(
+            row.feed,
+            row.cycle,
             row.delivery_id,
             row.status,
             row.source_files,
@@ -133,11 +152,12 @@ class _Announced:
 
 def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic: Mapping[str, int]) -> DeliveryStatus:
     this = literal(announced.delivery_id)
+    rows = DeliveryRows(session, feed, announced.delivery_id)
     [(loaded, last_load)] = session.execute(
         f'SELECT COUNT(*), MAX("_LOADED_AT") FROM {data_table(feed.table)} WHERE "_DELIVERY_ID" = {this}',
         doing=f"cannot count the rows of {feed.table}",
     )
-    errors = ledger_errors(session, feed.name, announced.delivery_id)
+    errors = rows.errors
     loaded_ids = loaded_batches(session, feed.name, {announced.delivery_id}) if on_error_topic else {}
     return DeliveryStatus(
         feed=feed.name,
@@ -152,4 +172,7 @@ def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic:
         redriven=errors.corrected_records + errors.recovered_records,
         raw_bytes=announced.raw_bytes,
         seconds=max(0.0, (last_load - announced.produced_at).total_seconds()) if loaded else None,
+        cycle=announced.cycle,
+        control_totals={path: format(total, "f") for path, total in rows.totals("", corrected=True)[""][1].items()},
+        redrives=tuple(redrive_requests(session, feed.name, delivery_id=announced.delivery_id)),
     )

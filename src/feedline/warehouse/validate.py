@@ -120,12 +120,16 @@ class DeliveryRows:
         )
         return {status: (int(batches), int(records)) for status, batches, records in rows}
 
-    def totals(self, group: str, join: str = "") -> dict[str, tuple[int, dict[str, Decimal]]]:
-        """Records and control totals by the SQL expression `group`, or by "" of all rows, corrected ones left out."""
+    def totals(
+        self, group: str, join: str = "", *, corrected: bool = False
+    ) -> dict[str, tuple[int, dict[str, Decimal]]]:
+        """Records and control totals by the SQL expression `group`, or by "" of all rows; those of corrected records
+        are left out unless `corrected`."""
         sums = [f"SUM(CAST(T.{quoted(c.name)} AS NUMBER(38,{_scale(c)})))" for c in self.summed.values()]
         by = f" GROUP BY {group}" if group else ""
+        announced = "" if corrected else self._announced
         selected = ", ".join([group or "''", "COUNT(*)", *sums])
-        rows = self._rows(f"SELECT {selected} FROM {self._of(self.layout.table, join)} {self._announced}{by}")
+        rows = self._rows(f"SELECT {selected} FROM {self._of(self.layout.table, join)} {announced}{by}")
         return {
             str(name): (int(count), {p: Decimal(v or 0) for p, v in zip(self.summed, values, strict=True)})
             for name, count, *values in rows

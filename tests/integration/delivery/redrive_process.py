@@ -22,7 +22,8 @@ def main(job: dict) -> None:
     feed = replace(shipped, name=job["feed"], topic=topic, batch=BatchRule(max_records=20))
     catalog = Catalog({feed.name: feed})
     with open_warehouse(settings.warehouse) as connection:
-        sent = send(settings, catalog, check(settings, connection, catalog, Path(job["file"])))
+        plan = check(settings, connection, catalog, Path(job["file"]))
+        sent = send(settings, connection, catalog, plan, requested_by="process")
         if job["kill"]:
             os.kill(os.getpid(), signal.SIGKILL)
         settled = [settle(settings, connection, feed, one) for one in sent]

@@ -79,11 +79,10 @@ class Desk:
         path.write_text("".join(json.dumps(line, default=str) + "\n" for line in lines), encoding="utf-8")
         return path
 
-    def redrive(self, source):
+    def redrive(self, source, by="ada"):
         plan = check(self.settings, self.connection, self.catalog, source)
-        return [
-            settle(self.settings, self.connection, self.feed, one) for one in send(self.settings, self.catalog, plan)
-        ]
+        sent = send(self.settings, self.connection, self.catalog, plan, requested_by=by)
+        return [settle(self.settings, self.connection, self.feed, one) for one in sent]
 
     def status(self):
         on_topic = errors_by_delivery(self.settings.kafka, self.feed.topic.error_topic)
@@ -133,13 +132,15 @@ def test_bad_lines_are_exported_corrected_redriven_and_the_books_balance(desk, s
     assert exported[2]["original"].encode() == bad[2]
     assert exported[0]["record"]["found_id"]
     before = desk.status()
+    assert Decimal(before.control_totals["quantity"]) == manifest.control_totals["quantity"]
+    assert before.redrives == ()
     assert (before.loaded, before.errors, before.redriven, before.complete) == (GOOD, 3, 0, True)
 
     # One of three is corrected first, then the file of all of them is given.
     first = desk.file([{**exported[1], "record": right[1]}], "first.jsonl")
     assert [one.loaded_records for one in desk.redrive(first)] == [1]
     everything = desk.file([{**line, "record": record} for line, record in zip(exported, right, strict=True)])
-    [settled] = desk.redrive(everything)
+    [settled] = desk.redrive(everything, by="grace")
     assert (settled.loaded_records, settled.report.failures) == (2, ())
     assert desk.states() == [ErrorState.REDRIVEN] * 3
 
@@ -147,11 +148,19 @@ def test_bad_lines_are_exported_corrected_redriven_and_the_books_balance(desk, s
     assert (after.loaded, after.errors, after.error_topic_records, after.redriven) == (GOOD + 3, 0, 0, 3)
     assert after.complete
     assert manifest.source_records == after.loaded == desk.rows()
+    # What the sender's file would add up to, had it been right.
+    corrected = sum(Decimal(str(record["quantity"])) for record in right)
+    assert Decimal(after.control_totals["quantity"]) == manifest.control_totals["quantity"] + corrected
+    told = [(request.requested_by, request.how, request.records) for request in after.redrives]
+    assert told == [("ada", "corrected by first.jsonl", 1), ("grace", "corrected by corrected.jsonl", 2)]
+    [asked] = ErrorStates(desk.connection).redrives(desk.errors()[0])
+    assert (asked.requested_by, asked.records) == ("grace", 1)
 
     ledger = desk.ledger()
     [again] = desk.redrive(everything)
     assert (again.loaded_records, again.report.passed) == (0, True)
     assert (desk.ledger(), desk.rows(), desk.status().balanced) == (ledger, GOOD + 3, True)
+    assert desk.status().redrives == after.redrives
 
 
 def test_a_correction_that_is_still_bad_is_refused_with_line_and_field_and_nothing_is_sent(desk, spoiled, bulk):
