@@ -280,8 +280,13 @@ class _Reload:
         try:
             self.session.execute("COMMIT", doing="the commit was not confirmed")
         except FeedlineError as error:
-            # The answer is lost, not the outcome: only this transaction can have written rows under its load id.
-            self.session.rollback()
+            # The answer is lost, not the outcome: only this transaction can have written rows under its load id. A
+            # session that may still be in it would see them whether they are committed or not.
+            if not self.session.rollback():
+                raise WarehouseUnavailableError(
+                    f"{error.reason}; whether it was committed is not known: do it again, it replaces what is there",
+                    feed=self.feed.name,
+                ) from error
             if not (booked and self._books and self._is_booked()):
                 raise WarehouseUnavailableError(
                     f"{error.reason}; doing it again is safe, it replaces what is there", feed=self.feed.name

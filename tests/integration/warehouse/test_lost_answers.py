@@ -6,9 +6,11 @@ import pytest
 
 from fault.warehouse_line import Lose, WarehouseLine
 from feedline.errors import WarehouseUnavailableError
+from feedline.kafka.registry import registry_client, writer_schema
 from feedline.warehouse import connection as connection_module
 from feedline.warehouse.connection import connect
 from feedline.warehouse.load import Step
+from feedline.warehouse.reload import rebuild_delivery, replace_batches
 
 RECORDS = 40
 
@@ -102,3 +104,46 @@ def test_a_statement_that_the_connector_repeats_is_done_once(published, line, th
     assert line.lost[statement, when] == 1
     assert published.orders() == list(range(RECORDS))
     assert loaded_batches(published) == (4, 4)
+
+
+@pytest.fixture(params=["repair", "rebuild"])
+def reload(request, holdings, make_holding):
+    """Loads anew, by one mode of a replay, the delivery of which a row was lost."""
+    manifest = holdings.publish([make_holding(number) for number in range(RECORDS)])
+    holdings.load()
+    holdings.query('DELETE FROM {table} WHERE "ORDER" = 7')
+    registry = registry_client(holdings.settings.registry)
+    common = {"writer_schema": lambda number: writer_schema(registry, number), "on_bad_batch": pytest.fail}
+
+    def run(connection):
+        if request.param == "repair":
+            return replace_batches(connection, holdings.feed, holdings.read(), **common)
+        return rebuild_delivery(connection, holdings.feed, manifest, holdings.read(), **common)
+
+    return run
+
+
+def test_a_replay_s_commit_whose_answer_is_lost_is_read_back_from_the_ledger(reload, holdings, line, through):
+    line.lose("COMMIT", Lose.AFTER)
+    result = reload(through)
+    assert line.lost["COMMIT", Lose.AFTER]
+    assert (result.records, result.transactions) == (RECORDS, 1)
+    assert holdings.orders() == list(range(RECORDS))
+    assert loaded_batches(holdings) == (4, 4)
+
+
+def test_a_replay_s_commit_that_never_arrives_is_told_and_doing_it_again_loads_once(reload, holdings, line, through):
+    left = [number for number in range(RECORDS) if number != 7]
+    line.lose("COMMIT", Lose.BEFORE)
+    with pytest.raises(WarehouseUnavailableError, match="replaces what is there"):
+        reload(through)
+    assert holdings.orders() == left
+    # The ledger is not asked in a transaction that may still be open: there it tells of what nobody else may ever see.
+    line.lose("ROLLBACK", Lose.BEFORE)
+    with pytest.raises(WarehouseUnavailableError, match="whether it was committed is not known"):
+        reload(through)
+    assert line.lost["ROLLBACK", Lose.BEFORE]
+    line.heal()
+    assert reload(through).records == RECORDS
+    assert holdings.orders() == list(range(RECORDS))
+    assert loaded_batches(holdings) == (4, 4)
