@@ -17,6 +17,7 @@ from feedline.datagen import IntradayShare, generate_day
 from feedline.producer.intraday_files import landed_deliveries
 from feedline.warehouse.names import current_view, data_table
 from feedline.warehouse.provision import provision_tables
+from feedline.warehouse.status import delivery_status
 from feedline.warehouse.validate import validate_delivery
 
 FEED = "transactions"
@@ -101,6 +102,26 @@ def test_the_end_of_day_completes_what_came_during_it_without_a_duplicate(settin
     assert again.records == sum(early)
     whole = {"INTRADAY": sum(early), "EOD": rest}
     assert by_cycle(connection, feed.table, books) == whole == by_cycle(connection, current_view(feed.table), books)
+
+
+def test_the_status_of_a_date_shows_every_intraday_delivery_and_the_end_of_day(
+    settings, connection, feed, books, source
+):
+    *early, rest = source()
+
+    def status():
+        announced = intraday.announced_deliveries(settings, feed, books).values()
+        rows = delivery_status(connection, [feed], books, announced=announced)
+        return [(row.cycle, row.status, row.source_records, row.loaded) for row in rows]
+
+    landed = landed_deliveries(settings.landing, FEED, books)
+    intraday.produce_landed(settings, feed, landed[:1], {})
+    assert status() == [("INTRADAY", "UNCHECKED", early[0], 0), ("EOD", "MISSING", 0, 0)]
+    one_pass(settings, connection, feed, books)
+    small = [("INTRADAY", "COMPLETE", records, records) for records in early]
+    assert status() == [*small, ("EOD", "MISSING", 0, 0)]
+    end_of_day(settings, connection, feed, books)
+    assert status() == [*small, ("EOD", "COMPLETE", rest, rest)]
 
 
 def test_an_end_of_day_with_the_whole_day_again_shows_each_record_once(settings, connection, feed, books, source):
