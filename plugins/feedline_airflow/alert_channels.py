@@ -50,8 +50,10 @@ def _connection(connection_id: str) -> Connection | None:
 
 def _sender(connection: Connection, notifier: Callable[[Connection, Alert], BaseNotifier]) -> Callable[[Alert], None]:
     def send(alert: Alert) -> None:
-        # A notifier renders its fields as templates; nothing of Airflow's context goes into them.
-        notifier(connection, alert)({})
+        made = notifier(connection, alert)
+        # A notifier renders its fields as templates; what an alert tells is text, whatever it looks like.
+        made.template_fields = ()
+        made({})
 
     return send
 

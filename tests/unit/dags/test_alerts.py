@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import email
+import email.policy
 import json
+import socket
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiosmtpd.controller import UnthreadedController
 
 from feedline.catalog import Stage, load_catalog
 from feedline.monitoring.alert import Alert, AlertKind
@@ -99,6 +104,64 @@ def test_a_receiver_that_refuses_is_an_error_and_not_a_sent_alert(connection, re
     connection("webhook", conn_type="http", host=f"http://127.0.0.1:{receiver.server_address[1]}")
     with pytest.raises(Exception, match="500"):
         alert_channels()["webhook"](alert)
+
+
+@pytest.fixture
+def mailbox():
+    """A real SMTP server on this machine, and the mails that it took."""
+
+    class Mailbox:
+        def __init__(self):
+            self.mails = []
+
+        async def handle_DATA(self, _server, _session, envelope):  # noqa: N802
+            self.mails.append(
+                (envelope.rcpt_tos, email.message_from_bytes(envelope.content, policy=email.policy.default))
+            )
+            return "250 taken"
+
+    box = Mailbox()
+    loop = asyncio.new_event_loop()
+    server = UnthreadedController(box, hostname="127.0.0.1", port=0, loop=loop)
+    server.begin()
+    box.port = server.server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield box
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.end()
+    loop.close()
+
+
+def test_an_e_mail_names_feed_date_stage_and_lateness_and_links_to_the_run(connection, mailbox, alert):
+    from feedline_airflow.alert_channels import alert_channels
+
+    extra = {"to": "desk@example.com, ops@example.com", "from_email": "feedline@example.com", "disable_ssl": True}
+    connection("smtp", conn_type="smtp", host="127.0.0.1", port=mailbox.port, extra={**extra, "disable_tls": True})
+    alert_channels()["smtp"](replace(alert, detail="<b>{{ 1 + 1 }}</b>"))
+    [(to, mail)] = mailbox.mails
+    assert to == ["desk@example.com", "ops@example.com"]
+    assert mail["From"] == "feedline@example.com"
+    subject = str(mail["Subject"])
+    assert subject.startswith("[feedline] accounts of 2026-11-20 has not arrived")
+    assert "12 min" in subject
+    body = mail.get_body(("html",)).get_content()
+    assert 'href="http://airflow/dags/ihub_eod/runs/1"' in body
+    # What an alert tells is text: neither markup nor a template.
+    assert "&lt;b&gt;{{ 1 + 1 }}&lt;/b&gt;" in body
+
+
+def test_a_mail_server_that_is_away_is_an_error_and_not_a_sent_alert(connection, mailbox, alert):
+    from feedline_airflow.alert_channels import alert_channels
+
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        extra = {"to": "desk@example.com", "from_email": "f@example.com", "disable_ssl": True, "retry_limit": 1}
+        connection("smtp", conn_type="smtp", host="127.0.0.1", port=nobody.getsockname()[1], extra=extra)
+        with pytest.raises(Exception, match=r"(?i)refused|connect"):
+            alert_channels()["smtp"](alert)
+    assert mailbox.mails == []
 
 
 @pytest.mark.parametrize("run_type", ["backfill", "manual", "asset_triggered"])
