@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from feedline.metadata.fields import SchemaField, ancestors, schema_fields
+from feedline.metadata.fields import SchemaField, ancestors, business_keys, schema_fields
 
 
 class ChangeKind(Enum):
@@ -61,12 +61,12 @@ def schema_diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change,
     below the other. Raises ConfigurationError for a schema that cannot be read.
     """
     before = {one.path: one for one in schema_fields(old)}
+    now = schema_fields(new)
     changes = list(_of_schema(old, new))
     matched: set[str] = set()
     added: set[str] = set()
     # From the path of a renamed parent to the path it had.
     was: dict[str, str] = {}
-    now = schema_fields(new)
     present = {one.path for one in now}
     for one in now:
         former = _former(one, before, present, was)
@@ -118,8 +118,8 @@ def _of_schema(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     changes = []
     if _full_name(old) != _full_name(new):
         changes.append(Change(ChangeKind.NAME, "", _full_name(old), _full_name(new)))
-    if list(old.get("businessKeys", ())) != list(new.get("businessKeys", ())):
-        before, after = (", ".join(map(str, one.get("businessKeys", ()))) for one in (old, new))
+    if business_keys(old) != business_keys(new):
+        before, after = (", ".join(business_keys(one)) for one in (old, new))
         changes.append(Change(ChangeKind.KEYS, "", before, after))
     if old.get("doc", "") != new.get("doc", ""):
         changes.append(Change(ChangeKind.DOC, "", str(old.get("doc", "")), str(new.get("doc", ""))))

@@ -29,6 +29,8 @@ def edited(schema: Mapping[str, Any], edits: Iterable[Mapping[str, Any]]) -> dic
     of that name beside the path's fields; the path is then the parent's), `remove`.
     Raises ConfigurationError for an edit that cannot be made, with the path as its field.
     """
+    # A schema too deep to walk is too deep to copy.
+    schema_fields(schema)
     changed: dict[str, Any] = copy.deepcopy(dict(schema))
     for edit in edits:
         _make(changed, edit)

@@ -58,6 +58,7 @@ def schema_fields(record: Mapping[str, Any]) -> tuple[SchemaField, ...]:
     """
     if not isinstance(record, Mapping) or record.get("type") != "record":
         raise ConfigurationError("the schema of a feed is an Avro record: an object with type, name and fields")
+    business_keys(record)
     names = _names_of(record)
     found: list[SchemaField] = []
     for one in _walk(record, names, prefix="", depth=0, inside=()):
@@ -65,6 +66,14 @@ def schema_fields(record: Mapping[str, Any]) -> tuple[SchemaField, ...]:
         if len(found) > MAX_FIELDS:
             raise ConfigurationError(f"the schema has more than {MAX_FIELDS:,} fields: split the feed")
     return tuple(found)
+
+
+def business_keys(schema: Mapping[str, Any], otherwise: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The paths of `businessKeys`. Raises ConfigurationError when they are no list of texts."""
+    keys = schema.get("businessKeys", otherwise)
+    if not isinstance(keys, list | tuple) or not all(isinstance(one, str) for one in keys):
+        raise ConfigurationError("businessKeys is a list of the paths of fields")
+    return tuple(keys)
 
 
 def ancestors(path: str) -> Iterator[str]:
@@ -111,6 +120,11 @@ def _walk(
 def _field(entry: Mapping[str, Any], names: Mapping[str, Mapping[str, Any]], path: str, depth: int) -> SchemaField:
     spec, nullable = resolve(entry["type"], names, path)
     is_enum = isinstance(spec, Mapping) and spec.get("type") == "enum"
+    for word, of in (("aliases", entry), ("symbols", spec if is_enum else {})):
+        if not isinstance(of.get(word, []), list):
+            raise ConfigurationError(f"the {word} of a field are a list", field=path[:200])
+    if kind_of(spec) == "decimal":
+        _check_decimal(spec, path)
     return SchemaField(
         path=path,
         name=entry["name"],
@@ -126,6 +140,18 @@ def _field(entry: Mapping[str, Any], names: Mapping[str, Mapping[str, Any]], pat
         attributes={name: value for name, value in entry.items() if name not in _FIELD_WORDS},
         spec=spec,
     )
+
+
+def _check_decimal(spec: Mapping[str, Any], path: str) -> None:
+    precision, scale = spec.get("precision"), spec.get("scale", 0)
+    # A bool is an int to Python and no number to Avro.
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in (precision, scale))
+    if not whole or int(precision or 0) < 1 or not 0 <= scale <= int(precision or 0):
+        raise ConfigurationError(
+            f"a decimal has at least 1 digit and a scale of 0 to all of them, not {str(precision)[:20]} and "
+            f"{str(scale)[:20]}",
+            field=path[:200],
+        )
 
 
 def resolve(kind: Any, names: Mapping[str, Mapping[str, Any]], path: str = "") -> tuple[Any, bool]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from feedline.catalog import Feed
 from feedline.errors import ConfigurationError
-from feedline.metadata.fields import SchemaField, schema_fields
+from feedline.metadata.fields import SchemaField, business_keys, schema_fields
 from feedline.warehouse.layout import Column, Source, TableLayout, feed_layout
 
 
@@ -113,9 +113,9 @@ def ldm_of_schema(avro: Mapping[str, Any], feed: Feed) -> LogicalModel:
 
     Raises ConfigurationError when the schema has something no table can hold.
     """
-    layout = feed_layout(feed, avro)
     fields = {one.path: one for one in schema_fields(avro)}
-    keys = tuple(avro.get("businessKeys", feed.business_keys))
+    layout = feed_layout(feed, avro)
+    keys = business_keys(avro, feed.business_keys)
     root = feed.name
     entities = tuple(_entity(table, fields, keys, root) for table in layout.tables())
     return LogicalModel(
@@ -215,7 +215,23 @@ def business_name(path: str) -> str:
 
 
 # First guesses for a reviewer, strictest first; by words of the path.
-_PERSONAL = frozenset({"email", "phone", "birth", "passport", "ssn", "surname", "approved", "approver", "contact"})
+_PERSONAL = frozenset(
+    {
+        "email",
+        "phone",
+        "birth",
+        "passport",
+        "ssn",
+        "surname",
+        "approved",
+        "approver",
+        "contact",
+        "trader",
+        "analyst",
+        "prepared",
+        "reviewed",
+    }
+)
 _CONFIDENTIAL = frozenset(
     {"account", "counterparty", "quantity", "value", "cost", "balance", "amount", "price", "assets", "proceeds", "gain"}
 )

@@ -22,6 +22,12 @@ Path = tuple[str, ...]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# Far over what a table takes, and walked in under a second: named types used again and again multiply.
+MAX_DEPTH = 64
+MAX_STEPS = 50_000
+# Snowflake's widest NUMBER.
+MAX_PRECISION = 38
+
 _PLAIN = {
     "string": "VARCHAR",
     "boolean": "BOOLEAN",
@@ -113,11 +119,17 @@ def metadata_of(table: TableLayout) -> tuple[Column, ...]:
 def feed_layout(feed: Feed, schema: AvroSchema | None = None) -> FeedLayout:
     """The tables of a feed, by its own schema or by another one that its batches were written with.
 
-    Raises ConfigurationError naming the field when the schema has something no column can hold.
+    Raises ConfigurationError naming the field when the schema has something no column can hold, contains itself, or
+    is deeper or larger than any table.
     """
-    record = schema or feed.schema
-    walk = _Walk(feed.name, feed.table, named_types(record))
-    columns = tuple(walk.columns(record, ()))
+    record = feed.schema if schema is None else schema
+    try:
+        walk = _Walk(feed.name, feed.table, named_types(record))
+        columns = tuple(walk.columns(record, ()))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigurationError(
+            f"the schema cannot be read: {type(error).__name__} {str(error)[:80]}", feed=feed.name
+        ) from error
     layout = FeedLayout(
         TableLayout(feed.table, str(record.get("doc", feed.title)), columns),
         tuple(walk.children),
@@ -167,6 +179,7 @@ class _Walk:
         self._feed = feed
         self._table = table
         self._names = names
+        self._steps = 0
         self.children: list[TableLayout] = []
 
     def columns(self, record: Mapping[str, Any], parent: Path, *, in_array: bool = False) -> Iterator[Column]:
@@ -199,6 +212,11 @@ class _Walk:
 
     def _resolve(self, kind: Any, path: Path) -> tuple[Any, bool]:
         """A type without its null branch and its name reference, and whether it may be null."""
+        self._steps += 1
+        if len(path) > MAX_DEPTH:
+            raise self._refuse(f"it is more than {MAX_DEPTH} levels deep, or a type contains itself", path[:8])
+        if self._steps > MAX_STEPS:
+            raise self._refuse(f"it has more than {MAX_STEPS:,} fields, each use of a type counted: split it", path[:8])
         nullable = False
         if isinstance(kind, list):
             branches = [branch for branch in kind if branch != "null"]
@@ -227,12 +245,23 @@ class _Walk:
     def _scalar(self, kind: Any, path: Path) -> str:
         logical = kind.get("logicalType") if isinstance(kind, Mapping) else None
         if logical == "decimal":
-            return f"NUMBER({kind['precision']},{kind.get('scale', 0)})"
+            return self._number(kind.get("precision"), kind.get("scale", 0), path)
         if logical in _LOGICAL:
             return _LOGICAL[str(logical)]
         if _type_of(kind) not in _PLAIN:
             raise self._refuse(f"a field of type {_type_of(kind)!r} has no column", path)
         return _PLAIN[_type_of(kind)]
+
+    def _number(self, precision: Any, scale: Any, path: Path) -> str:
+        # A bool is an int to Python and no number to Avro.
+        whole = type(precision) is int and type(scale) is int
+        if not whole or not 1 <= precision <= MAX_PRECISION or not 0 <= scale <= precision:
+            raise self._refuse(
+                f"a decimal has 1 to {MAX_PRECISION} digits, of which the scale counts 0 to all, "
+                f"not {str(precision)[:20]} and {str(scale)[:20]}",
+                path,
+            )
+        return f"NUMBER({precision},{scale})"
 
     def _refuse(self, reason: str, path: Path) -> ConfigurationError:
         return ConfigurationError(f"the schema cannot become a table: {reason}", feed=self._feed, field=".".join(path))
