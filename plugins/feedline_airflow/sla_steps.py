@@ -26,7 +26,8 @@ def watch_slas() -> dict[str, int]:
 
     Raises WarehouseUnavailableError and LostRaceError, after which trying again is safe.
     """
-    told = _watch(_link_of_date(get_current_context()["ti"]))
+    task_instance = get_current_context()["ti"]
+    told = _watch(_link_of_date(task_instance), lambda day: _has_run(task_instance, day))
     made = {kind: sum(1 for one in told if one.alert.kind == kind) for kind in ("late", "recovered")}
     if not told:
         logger.info("Nothing is late that has not been told, and nothing that was late has recovered since")
@@ -78,7 +79,7 @@ def _tell_overdue(run: Mapping[str, Any], deadline: datetime | str) -> None:
         tell(Session(connection), [alert] if alert else [], alert_channels(), now)
 
 
-def _watch(link: Callable[[date], str | None]) -> list[Told]:
+def _watch(link: Callable[[date], str | None], has_run: Callable[[date], bool] = lambda _: True) -> list[Told]:
     from feedline.catalog import load_catalog
     from feedline.catalog.business_days import is_business_day
     from feedline.monitoring.watch import watch
@@ -96,17 +97,22 @@ def _watch(link: Callable[[date], str | None]) -> list[Told]:
             is_business_date=is_business_day,
             channels=alert_channels(),
             link=link,
+            has_run=has_run,
         )
 
 
 def _link_of_date(task_instance: Any) -> Callable[[date], str | None]:
     def link(business_date: date) -> str | None:
-        run_id = scheduled_run_id(business_date)
-        if task_instance.get_dr_count(dag_id=EOD_DAG, run_ids=[run_id]):
-            return run_link(EOD_DAG, run_id)
+        if _has_run(task_instance, business_date):
+            return run_link(EOD_DAG, scheduled_run_id(business_date))
         return dag_link(EOD_DAG)
 
     return link
+
+
+def _has_run(task_instance: Any, business_date: date) -> bool:
+    """Whether the schedule has started the run of a business date."""
+    return bool(task_instance.get_dr_count(dag_id=EOD_DAG, run_ids=[scheduled_run_id(business_date)]))
 
 
 def _instant(moment: datetime | str) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 
 from feedline.monitoring.alert import CYCLE_FEED, CYCLE_STAGE, Alert, AlertKind
@@ -18,6 +19,14 @@ def cycle_alert(
         return None
     detail = f"not validated: {', '.join(waiting)}"
     return Alert(AlertKind.LATE, CYCLE_FEED, business_date, CYCLE_STAGE, due, None, now - due, link, detail)
+
+
+def missed_cycle_alert(
+    business_date: date, due: datetime, times: Mapping[str, StageTimes], now: datetime, link: str | None
+) -> Alert | None:
+    """As `cycle_alert`, for a scheduled run that was never started; None also when others have done its work."""
+    alert = cycle_alert(business_date, due, times, now, link)
+    return alert and replace(alert, detail=f"its scheduled run was never started; {alert.detail}")
 
 
 def cycle_done(times: Mapping[str, StageTimes]) -> datetime | None:

@@ -16,7 +16,7 @@ from feedline.catalog import EXCHANGE_TIMEZONE, Feed, Stage
 from feedline.monitoring.alert import CYCLE_STAGE, Alert, late_alert
 from feedline.monitoring.alert_book import FAILED, RECORDED, SENT, Claim, OpenAlert, claim, mark, open_alerts
 from feedline.monitoring.arrival import arrived_at
-from feedline.monitoring.cycles import cycle_done
+from feedline.monitoring.cycles import cycle_done, missed_cycle_alert
 from feedline.monitoring.sla import StageTimes, StageVerdict, breaches, evaluate
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session
@@ -53,13 +53,16 @@ def watch(
     is_business_date: Callable[[date], bool],
     channels: Channels,
     link: Callable[[date], str | None] = lambda _: None,
+    has_run: Callable[[date], bool] = lambda _: True,
 ) -> list[Told]:
     """Evaluates the feeds of every business date that is being waited for, and tells what is new.
 
     May run at any time, again, and twice at once: each alert is claimed by one (see `alert_book`). A date whose times
     passed more than `HEARD_WITHIN` ago raises no alert, so neither a backfill nor a date that is run again by hand
-    does. link: of a business date, the address to look at. Raises WarehouseUnavailableError, LostRaceError and, when
-    it has to ask the topic whether a load is whole, BrokerUnavailableError.
+    does. link: of a business date, the address to look at. has_run: whether the scheduled run of a business date was
+    ever started; one that was not has no deadline of its own, and is told here when the last feed is due. Raises
+    WarehouseUnavailableError, LostRaceError and, when it has to ask the topic whether a load is whole,
+    BrokerUnavailableError.
     """
     session = Session(connection)
     opened = open_alerts(session, now - RECOVERS_WITHIN)
@@ -69,6 +72,8 @@ def watch(
         times = observe(settings, connection, feeds, business_date, now=now, missing=of_date)
         wanted += _breaches(feeds, business_date, times, now, link)
         wanted += _recoveries(of_date, times, link)
+        if is_business_date(business_date) and not has_run(business_date):
+            wanted += _missed(feeds, business_date, times, now, link)
     return tell(session, wanted, channels, now)
 
 
@@ -182,6 +187,19 @@ def _breaches(
     for feed in feeds:
         for verdict in breaches(feed, business_date, times[feed.name], now, heard_within=HEARD_WITHIN):
             yield late_alert(verdict, link(business_date))
+
+
+def _missed(
+    feeds: Iterable[Feed],
+    business_date: date,
+    times: Mapping[str, StageTimes],
+    now: datetime,
+    link: Callable[[date], str | None],
+) -> Iterator[Alert]:
+    due = max((at for feed in feeds if (at := feed.sla.last_due(business_date)) is not None), default=None)
+    if due is not None and now - due <= HEARD_WITHIN:
+        alert = missed_cycle_alert(business_date, due, times, now, link(business_date))
+        yield from [alert] if alert else []
 
 
 def _recoveries(

@@ -134,6 +134,33 @@ def test_a_date_whose_times_passed_long_ago_and_a_day_without_trading_raise_no_a
     assert desk.statuses() == []
 
 
+def test_a_scheduled_run_that_never_started_is_told_once_when_its_cycle_is_due_and_so_is_its_recovery(desk):
+    never = {"has_run": lambda _: False}
+    desk.look(timedelta(hours=2), **never)
+    assert ("late", "cycle") not in desk.kinds()
+    for minutes in (181, 190):
+        desk.look(timedelta(minutes=minutes), **never)
+    [missed] = [one for one in desk.heard if one["stage"] == "cycle"]
+    assert (missed["feed"], missed["businessDate"]) == ("ihub_eod", desk.day.isoformat())
+    assert missed["detail"] == "its scheduled run was never started; not validated: accounts"
+    # Somebody starts a run by hand instead.
+    desk.land()
+    desk.load()
+    for minutes in (195, 200):
+        desk.look(timedelta(minutes=minutes), **never)
+    assert desk.kinds().count(("recovered", "cycle")) == 1
+
+
+def test_a_missed_run_of_a_day_without_trading_or_long_ago_or_of_a_whole_day_is_nobody_s(desk):
+    never = {"has_run": lambda _: False}
+    desk.look(timedelta(hours=4), is_business_date=lambda _: False, **never)
+    desk.look(timedelta(days=2), **never)
+    desk.land()
+    desk.load()
+    desk.look(timedelta(hours=4), **never)
+    assert ("late", "cycle") not in desk.kinds()
+
+
 def test_two_that_look_at_once_tell_once(desk):
     start = threading.Barrier(4)
 
