@@ -24,7 +24,8 @@ def register_schemas() -> None:
     from feedline.batch.json_batch import json_schema_of
     from feedline.batch.schemas import MANIFEST_SCHEMA, batch_schema, batch_subject, manifest_subject
     from feedline.catalog import load_catalog
-    from feedline.kafka.registry import register_schema, registry_client
+    from feedline.kafka.registry import ensure_level, register_schema, registry_client
+    from feedline.metadata.compatibility import DEFAULT_LEVEL
     from feedline_airflow.task_settings import task_settings
 
     settings = task_settings()
@@ -38,17 +39,26 @@ def register_schemas() -> None:
         else:
             number = register_schema(registry, batch_subject(feed), batch_schema(feed))
         logger.info("%s is schema %d", batch_subject(feed), number)
+        # An installation that is upgraded keeps the level that somebody gave a subject.
+        if ensure_level(registry, batch_subject(feed), DEFAULT_LEVEL):
+            logger.info("%s now refuses versions that are not %s", batch_subject(feed), DEFAULT_LEVEL)
 
 
 def create_tables() -> None:
     from feedline.catalog import load_catalog
+    from feedline.metadata.ldm_ddl import described
+    from feedline.metadata.ldm_files import feed_model
     from feedline.settings import load_settings
+    from feedline.warehouse.layout import feed_layout
     from feedline.warehouse.provision import provision_tables
     from feedline_airflow.warehouse_hook import WarehouseHook
 
-    catalog = load_catalog(load_settings().catalog)
+    file = load_settings().catalog
+    catalog = load_catalog(file)
     with WarehouseHook().session() as connection:
-        statements = provision_tables(connection, catalog)
+        statements = provision_tables(
+            connection, catalog, layout_of=lambda feed: described(feed_layout(feed), feed_model(feed, file))
+        )
     _report("table", [statement.splitlines()[0] for statement in statements])
 
 

@@ -65,6 +65,22 @@ def register_schema(
     return _id_of(client, subject, wanted, kind, lambda: int(client.register_schema(subject, wanted)))
 
 
+def ensure_level(client: SchemaRegistryClient, subject: str, level: str) -> bool:
+    """Gives the subject a compatibility level when it has none of its own (the registry's default is NONE), so that the
+    registry itself refuses a version that does not keep it; whether it did.
+
+    Raises RegistryUnavailableError, AuthenticationError, ConfigurationError for a level the registry does not know.
+    """
+    try:
+        own = client.get_config(subject).compatibility_level
+    except SchemaRegistryError:
+        own = None
+    if own and str(getattr(own, "value", own)) != "NONE":
+        return False
+    ask_registry(subject, lambda: client.set_compatibility(subject, level=level))
+    return True
+
+
 def schema_id(client: SchemaRegistryClient, subject: str, schema: Mapping[str, Any], kind: SchemaKind = "AVRO") -> int:
     """The id under which exactly this schema is registered already.
 

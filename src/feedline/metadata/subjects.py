@@ -17,7 +17,7 @@ from confluent_kafka.schema_registry import Schema
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from feedline.errors import ConfigurationError
-from feedline.kafka.registry import RegistryClient, ask_registry
+from feedline.kafka.registry import RegistryClient, ask_registry, ensure_level
 from feedline.kafka.schema_topic import SchemaEntry, ensure_schema_topic, publish, read_entries
 from feedline.metadata.registry_errors import (
     INCOMPATIBLE,
@@ -112,15 +112,8 @@ class Subjects:
         ask_registry(subject, lambda: self._client.set_compatibility(subject, level=level))
 
     def ensure_level(self, subject: str, level: str) -> bool:
-        """Gives the subject the level when it has none of its own (the registry's default is NONE); whether it did."""
-        try:
-            own = self._client.get_config(subject).compatibility_level
-        except SchemaRegistryError:
-            own = None
-        if own and str(getattr(own, "value", own)) != "NONE":
-            return False
-        self.set_level(subject, level)
-        return True
+        """See `feedline.kafka.registry.ensure_level`."""
+        return ensure_level(self._client, subject, level)
 
     def compatible(self, subject: str, schema: Mapping[str, Any], version: str | int, kind: str = "AVRO") -> bool:
         """The registry's own word. Raises SchemaRefusedError 40401, 40402, 42201."""
