@@ -15,6 +15,8 @@ from feedline.batch.identity import Cycle
 from feedline.catalog import Catalog
 from feedline.datagen import IntradayShare, generate_day
 from feedline.producer.intraday_files import landed_deliveries
+from feedline.replay.run import ReplayOptions, replay
+from feedline.replay.selection import Mode, Selection
 from feedline.warehouse.names import current_view, data_table
 from feedline.warehouse.provision import provision_tables
 from feedline.warehouse.status import delivery_status
@@ -133,6 +135,23 @@ def test_an_end_of_day_with_the_whole_day_again_shows_each_record_once(settings,
     one_pass(settings, connection, feed, books)
     assert by_cycle(connection, feed.table, books) == {"INTRADAY": sum(early), "EOD": whole}
     assert by_cycle(connection, current_view(feed.table), books) == {"EOD": whole}
+
+
+def test_an_intraday_delivery_comes_back_from_the_archive(settings, connection, feed, books, source):
+    *early, _ = source()
+    one_pass(settings, connection, feed, books)
+    ids = sorted(intraday.announced_deliveries(settings, feed, books))
+    for path in settings.landing.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    gone = f"WHERE \"_DELIVERY_ID\" = '{ids[0]}'"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {data_table(feed.table)} {gone}")
+    options = ReplayOptions(mode=Mode.REPAIR, from_archive=True)
+    report = replay(settings, connection, feed, Selection(delivery_id=ids[0]), options)
+    assert (report.produced, report.right) == (ids[0], True)
+    assert report.changed.batches > 0
+    assert by_cycle(connection, feed.table, books) == {"INTRADAY": sum(early)}
 
 
 def test_a_delivery_that_cannot_be_used_holds_up_no_other(settings, connection, feed, books, source):
