@@ -124,9 +124,10 @@ _KIND_OF_CODE: Mapping[int, type[FeedlineError]] = {code: kind for kind, codes i
 
 def error_kind(error: KafkaError) -> type[FeedlineError]:
     """The class of Feedline error that a KafkaError is; a fatal one is always terminal."""
-    if error.fatal():
-        return TerminalError
     kind = _KIND_OF_CODE.get(error.code())
+    if error.fatal():
+        # An idempotent producer without rights hears of it as a fatal error.
+        return AuthenticationError if kind is AuthenticationError else TerminalError
     if kind is None:
         kind = RetriableError if error.retriable() else TerminalError
     return kind

@@ -92,7 +92,7 @@ class DeliverySender:
         try:
             found = self._producer.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
         except KafkaException as error:
-            self._producer.poll(0)
+            self._poll(0)
             raise self._failure or translate(error.args[0], **self._where()) from error
         if found.error is not None:
             raise translate(found.error, **self._where())
@@ -145,7 +145,7 @@ class DeliverySender:
         """Waits until every message is acknowledged; raises, after the delivery timeout at the latest, if not."""
         while self._acknowledged < self._sent:
             # Not `flush`, which would go on waiting for the others after the first failure.
-            self._producer.poll(POLL_SECONDS)
+            self._poll(POLL_SECONDS)
             self._check()
         self._check()
 
@@ -166,12 +166,20 @@ class DeliverySender:
         """After a failure: a moment for what is under way, then everything that is still queued is dropped."""
         deadline = time.monotonic() + LAST_FLUSH_SECONDS
         while len(self._producer) and time.monotonic() < deadline:
-            self._producer.poll(POLL_SECONDS)
+            self._poll(POLL_SECONDS)
         self._producer.purge()
-        self._producer.poll(0)
+        self._poll(0)
 
     def close(self) -> None:
         self._producer.close()
+
+    def _poll(self, seconds: float) -> None:
+        """Serves delivery reports; a fatal error of the client, which it raises from here, is kept for
+        `_check`."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            self._failure = self._failure or translate(error, **self._where())
 
     def _on_client_error(self, error: KafkaError) -> None:
         # librdkafka retries most of its troubles; a refused login it would retry for ever.
@@ -185,14 +193,14 @@ class DeliverySender:
             try:
                 self._producer.produce(topic, value, partition=partition, headers=headers, on_delivery=on_report)
             except BufferError:
-                self._producer.poll(POLL_SECONDS)
+                self._poll(POLL_SECONDS)
                 self._check()
             except KafkaException as error:
                 raise translate(error.args[0], **self._where()) from error
             else:
                 break
         self._sent += 1
-        self._producer.poll(0)
+        self._poll(0)
 
     def _on_batch(self, records: int, size: int, error: KafkaError | None, message: Message) -> None:
         self._on_report(error, message)
