@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -95,7 +102,17 @@ def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetS
             dict.fromkeys(asked, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_SECONDS
         )
         try:
-            return {place.partition: _result(future, topic=topic).offset for place, future in futures.items()}
+            found = {place.partition: _result(future, topic=topic).offset for place, future in futures.items()}
+            # While leaders move, the client may report success and no offset.
+            unknown = [partition for partition, offset in found.items() if offset == OFFSET_INVALID]
+            if not unknown:
+                return found
+            raise BrokerUnavailableError(
+                f"the broker did not say where partitions {unknown} begin and end: "
+                "check that all brokers run, then try again",
+                topic=topic,
+                partition=unknown[0],
+            )
         except BrokerUnavailableError:
             # A partition just made, or whose leader moves, has none for a moment.
             if time.monotonic() > deadline:

@@ -1,0 +1,46 @@
+"""An end that the broker did not tell is never taken for an offset."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import pytest
+from confluent_kafka import OFFSET_INVALID
+
+from feedline.errors import BrokerUnavailableError
+from feedline.kafka import admin
+
+
+@dataclass(frozen=True)
+class Told:
+    offset: int
+
+
+class Answers:
+    """In place of an admin client: no broker can be made to leave an offset out when it is asked to."""
+
+    def __init__(self, *offsets):
+        self.left = list(offsets)
+
+    def list_offsets(self, asked, **_):
+        offset = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        futures = {}
+        for place in asked:
+            futures[place] = Future()
+            futures[place].set_result(Told(offset))
+        return futures
+
+
+def test_an_offset_left_out_while_leaders_move_is_asked_for_again(monkeypatch):
+    answers = Answers(0, OFFSET_INVALID, OFFSET_INVALID, 196)
+    monkeypatch.setattr(admin, "admin_client", lambda _: answers)
+    assert admin.watermarks({}, "T", [2]) == {2: (0, 196)}
+
+
+def test_an_offset_that_stays_left_out_is_a_retriable_error_with_its_place(monkeypatch):
+    monkeypatch.setattr(admin, "admin_client", lambda _: Answers(OFFSET_INVALID))
+    monkeypatch.setattr(admin, "REQUEST_SECONDS", 0.2)
+    with pytest.raises(BrokerUnavailableError, match=r"partitions \[2\]") as told:
+        admin.watermarks({}, "T", [2])
+    assert (told.value.topic, told.value.partition) == ("T", 2)
