@@ -102,22 +102,24 @@ def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetS
             dict.fromkeys(asked, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_SECONDS
         )
         try:
-            found = {place.partition: _result(future, topic=topic).offset for place, future in futures.items()}
-            # While leaders move, the client may report success and no offset.
-            unknown = [partition for partition, offset in found.items() if offset == OFFSET_INVALID]
-            if not unknown:
-                return found
-            raise BrokerUnavailableError(
-                f"the broker did not say where partitions {unknown} begin and end: "
-                "check that all brokers run, then try again",
-                topic=topic,
-                partition=unknown[0],
-            )
+            return {place.partition: _offset(place, future) for place, future in futures.items()}
         except BrokerUnavailableError:
             # A partition just made, or whose leader moves, has none for a moment.
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def _offset(place: TopicPartition, future: Future[Any]) -> int:
+    offset: int = _result(future, topic=place.topic).offset
+    if offset == OFFSET_INVALID:
+        # While leaders move, the client may report success and no offset.
+        raise BrokerUnavailableError(
+            "no broker said where the partition begins or ends: check that all brokers run, then try again",
+            topic=place.topic,
+            partition=place.partition,
+        )
+    return offset
 
 
 def offsets_at(base: Mapping[str, Any], topic: str, since: datetime) -> dict[int, int]:

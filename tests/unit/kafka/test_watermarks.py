@@ -41,6 +41,6 @@ def test_an_offset_left_out_while_leaders_move_is_asked_for_again(monkeypatch):
 def test_an_offset_that_stays_left_out_is_a_retriable_error_with_its_place(monkeypatch):
     monkeypatch.setattr(admin, "admin_client", lambda _: Answers(OFFSET_INVALID))
     monkeypatch.setattr(admin, "REQUEST_SECONDS", 0.2)
-    with pytest.raises(BrokerUnavailableError, match=r"partitions \[2\]") as told:
+    with pytest.raises(BrokerUnavailableError, match="no broker said") as told:
         admin.watermarks({}, "T", [2])
-    assert (told.value.topic, told.value.partition) == ("T", 2)
+    assert (told.value.where.topic, told.value.where.partition) == ("T", 2)
