@@ -94,7 +94,7 @@ def watermarks(base: Mapping[str, Any], topic: str, partitions: Iterable[int]) -
 
 
 def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
-    topic, deadline = asked[0].topic, time.monotonic() + REQUEST_SECONDS
+    deadline = time.monotonic() + REQUEST_SECONDS
     while True:
         # Another client for every attempt: one that knows a leader goes on asking it after it has moved.
         admin = admin_client(base)
