@@ -12,18 +12,22 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 
 class ControlFileTrigger(BaseTrigger):
-    """Looks into the landing folder every `poll_s` seconds until the control file and the files it names are there.
+    """Looks into the landing folder every `poll_s` seconds until the control file and the files it names are there,
+    or into the archive when the landing folder has none of the date.
 
     Fires `{"status": "landed", "files": …, "records": …, "bytes": …}`, or `{"status": "refused", "reason": …}` when
     the control file cannot be used. It only reads, so running it twice is harmless.
     """
 
-    def __init__(self, *, landing: str, feed: str, business_date: str, poll_s: float) -> None:
+    def __init__(
+        self, *, landing: str, feed: str, business_date: str, poll_s: float, archive: str | None = None
+    ) -> None:
         super().__init__()
         self.landing = landing
         self.feed = feed
         self.business_date = business_date
         self.poll_s = poll_s
+        self.archive = archive
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -33,6 +37,7 @@ class ControlFileTrigger(BaseTrigger):
                 "feed": self.feed,
                 "business_date": self.business_date,
                 "poll_s": self.poll_s,
+                "archive": self.archive,
             },
         )
 
@@ -45,7 +50,11 @@ class ControlFileTrigger(BaseTrigger):
             try:
                 # The folder may be on a file server: looking must not hold up the triggerer's other waits.
                 landing = await asyncio.to_thread(
-                    look, Path(self.landing), self.feed, date.fromisoformat(self.business_date)
+                    look,
+                    Path(self.landing),
+                    self.feed,
+                    date.fromisoformat(self.business_date),
+                    Path(self.archive) if self.archive else None,
                 )
             except TerminalError as error:
                 yield TriggerEvent({"status": "refused", "reason": str(error)})

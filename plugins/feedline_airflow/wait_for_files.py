@@ -26,15 +26,18 @@ class WaitForFiles(BaseSensorOperator):
         from feedline_airflow.landing import look
         from feedline_airflow.run_options import run_options
 
-        landing, business_date = load_settings().landing, run_options(context).business_date
-        seen = look(landing, self.feed, business_date)
+        settings, business_date = load_settings(), run_options(context).business_date
+        seen = look(settings.landing, self.feed, business_date, settings.archive_folder)
         if not seen.missing:
+            if seen.archived:
+                self.log.warning("%s of %s is in the archive only: it is taken from there", self.feed, business_date)
             self._landed(seen.files, seen.records, seen.bytes)
             return
         self.log.info("Waiting for the files of %s for %s: %s", self.feed, business_date, seen.missing)
         self.defer(
             trigger=ControlFileTrigger(
-                landing=str(landing.resolve()),
+                landing=str(settings.landing.resolve()),
+                archive=str(settings.archive_folder.resolve()),
                 feed=self.feed,
                 business_date=business_date.isoformat(),
                 poll_s=self.poke_interval,

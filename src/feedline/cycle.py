@@ -70,7 +70,8 @@ def find_delivery(
     """
     if control_path(settings.landing, feed.name, business_date).exists():
         return find_source(settings.landing, feed.name, business_date, cycle)
-    if not archived_deliveries(settings.archive_folder, feed.name, business_date):
+    kept = archived_deliveries(settings.archive_folder, feed.name, business_date)
+    if not any(source.control.cycle is cycle for source in kept):
         # The reader of the error wants to know where the sender should have put them.
         return find_source(settings.landing, feed.name, business_date, cycle)
     source = archived(settings.archive_folder, feed.name, business_date, cycle)

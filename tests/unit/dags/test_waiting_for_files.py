@@ -79,6 +79,24 @@ def test_a_file_longer_than_announced_is_not_waited_for_because_producing_it_is_
     assert not look(sender.landing, "accounts", DAY).missing
 
 
+def test_files_that_only_the_archive_has_are_not_waited_for(sender, tmp_path):
+    from feedline.archive import keep
+    from feedline.producer.source_files import find_source
+    from feedline_airflow.landing import look
+
+    sender.send_file()
+    sender.send_control()
+    archive = tmp_path / "archive"
+    keep(archive, find_source(sender.landing, "accounts", DAY))
+    control_path(sender.landing, "accounts", DAY).unlink()
+    assert look(sender.landing, "accounts", DAY).missing
+    seen = look(sender.landing, "accounts", DAY, archive)
+    assert (seen.missing, seen.files, seen.records, seen.bytes, seen.archived) == ("", 1, 4, 36, True)
+    # What has landed counts, though an earlier delivery of the date was kept.
+    sender.send_control(size=99)
+    assert look(sender.landing, "accounts", DAY, archive).missing
+
+
 def test_the_trigger_fires_when_the_last_file_is_whole_and_not_before(sender, trigger):
     async def scenario():
         waiting = asyncio.create_task(first_event(trigger))
