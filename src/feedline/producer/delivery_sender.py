@@ -174,12 +174,18 @@ class DeliverySender:
         self._producer.close()
 
     def _poll(self, seconds: float) -> None:
-        """Serves delivery reports; a fatal error of the client, which it raises from here, is kept for
-        `_check`."""
+        """Serves delivery reports; a fatal error of the client, which it raises from here, is kept for `_check`."""
         try:
             self._producer.poll(seconds)
         except KafkaException as error:
             self._failure = self._failure or translate(error, **self._where())
+
+    def _wait_for_reason(self, error: KafkaError) -> None:
+        """After a fatal error the client takes nothing more; why, its error callback tells, maybe a moment later."""
+        deadline = time.monotonic() + LAST_FLUSH_SECONDS
+        while error.code() == KafkaError._FATAL and time.monotonic() < deadline:
+            self._poll(POLL_SECONDS)
+            self._check()
 
     def _on_client_error(self, error: KafkaError) -> None:
         # librdkafka retries most of its troubles; a refused login it would retry for ever.
@@ -196,6 +202,7 @@ class DeliverySender:
                 self._poll(POLL_SECONDS)
                 self._check()
             except KafkaException as error:
+                self._wait_for_reason(error.args[0])
                 raise translate(error.args[0], **self._where()) from error
             else:
                 break
