@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "errors": ("feedline.cli.errors:errors", "Look at refused records, correct them, send them again."),
     "keys": ("feedline.cli.keys:keys", "API keys of the services: make, list, revoke."),
     "schema": ("feedline.cli.schema:schema", "Look at, change and roll back the schemas of the feeds."),
+    "provision": ("feedline.cli.provision:provision", "Plan, apply and check topics, users, schemas and tables."),
     "serve": ("feedline.cli.serve:serve", "Serve the metadata or the provisioning service over HTTP."),
     "demo": ("feedline.cli.demo:demo", "Run one whole EOD day on the local stack."),
 }

@@ -60,7 +60,7 @@ def provision_tables(
     """
     session = Session(connection)
     existing = existing_columns(session)
-    statements = [] if _has_control_tables(existing) else list(CONTROL_STATEMENTS)
+    statements = [] if has_control_tables(existing) else list(CONTROL_STATEMENTS)
     for feed in catalog.feeds.values():
         missing = missing_statements(feed, existing, layout_of(feed))
         statements += [*missing, *(tags_of(feed) if missing else ())]
@@ -87,7 +87,8 @@ def existing_columns(session: Session) -> dict[str, dict[str, tuple[int, int] | 
     return found
 
 
-def _has_control_tables(existing: Existing) -> bool:
+def has_control_tables(existing: Existing) -> bool:
+    """Whether every table that accounts for loads is there."""
     return {LOAD_LEDGER, CONSUMER_CHECKPOINT, DELIVERY, ERROR_RESOLUTION, FEED_STAGE, SLA_ALERT, SLA_FENCE} <= set(
         existing
     )

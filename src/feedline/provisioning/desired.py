@@ -1,0 +1,137 @@
+"""The declared state, from `include/provisioning.yaml`, the feed catalogue and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from feedline.batch.json_batch import json_schema_of
+from feedline.batch.schemas import MANIFEST_SCHEMA, batch_schema, batch_subject, manifest_subject
+from feedline.catalog import Catalog, Topic, default_catalog_path
+from feedline.errors import ConfigurationError
+from feedline.kafka.admin import ERROR_PARTITIONS
+from feedline.metadata.compatibility import DEFAULT_LEVEL
+from feedline.metadata.ldm_ddl import described
+from feedline.metadata.ldm_files import feed_model
+from feedline.provisioning.state import Desired, Limits, TopicState, WantedSubject
+from feedline.security.principals import Rule, Service, custodian_rules, rules
+from feedline.security.references import is_reference
+from feedline.settings import Settings
+from feedline.warehouse.layout import feed_layout
+
+MS_PER_DAY = 24 * 3600 * 1000
+SECTIONS = {"limits", "topics", "absent_topics", "custodians", "drop_columns"}
+_OWN_OPERATIONS = ("CREATE", "ALTER", "ALTER_CONFIGS", "DELETE")
+
+
+def default_file() -> Path:
+    """`provisioning.yaml` beside the catalogue."""
+    return default_catalog_path().with_name("provisioning.yaml")
+
+
+def read_desired(settings: Settings, catalog: Catalog, file: Path | None = None) -> Desired:
+    """What the file declares over what the catalogue implies.
+
+    On a cluster in plain text users and rules are left out, with a note. Raises ConfigurationError that names the file
+    and the entry that is wrong.
+    """
+    path = file or default_file()
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"the declared state cannot be read: {error}", file=str(path)) from error
+    if not isinstance(document, Mapping) or not set(document) <= SECTIONS:
+        raise ConfigurationError(f"the declared state has other sections than {sorted(SECTIONS)}", file=str(path))
+    try:
+        return _desired(document, settings, catalog)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise ConfigurationError(f"the declared state has a wrong entry: {error}", file=str(path)) from error
+
+
+def _desired(document: Mapping[str, Any], settings: Settings, catalog: Catalog) -> Desired:
+    cap = settings.replication_factor
+    explicit = [_explicit(name, entry or {}) for name, entry in (document.get("topics") or {}).items()]
+    topics = {one.name: one for topic in catalog.topics() for one in topic_states(topic, cap)}
+    topics |= {topic.name: topic_states(topic, cap)[0] for topic in explicit}
+    custodians: Mapping[str, Any] = document.get("custodians") or {}
+    secured = str(settings.kafka.get("security.protocol", "PLAINTEXT")).upper().startswith("SASL")
+    notes = () if secured else ("the cluster is in plain text: users and access rules are left out",)
+    return Desired(
+        topics=topics,
+        absent=frozenset(map(str, document.get("absent_topics") or ())),
+        users=_users(settings, custodians) if secured else {},
+        rules=_rules(catalog, explicit, custodians) if secured else frozenset(),
+        subjects={one.name: one for one in wanted_subjects(catalog)},
+        feeds=tuple(
+            (feed, described(feed_layout(feed), feed_model(feed, settings.catalog))) for feed in catalog.feeds.values()
+        ),
+        dropped_columns=tuple(_column(name) for name in document.get("drop_columns") or ()),
+        limits=Limits(**(document.get("limits") or {})),
+        notes=notes,
+    )
+
+
+def topic_states(topic: Topic, cap: int | None) -> tuple[TopicState, TopicState]:
+    """A topic and its error topic as they should be; cap: the most replicas that the cluster holds."""
+    factor = min(topic.replication_factor, cap) if cap else topic.replication_factor
+    config = {
+        "retention.ms": str(topic.retention_days * MS_PER_DAY),
+        "max.message.bytes": str(topic.max_message_bytes),
+        "min.insync.replicas": str(min(topic.min_insync_replicas, factor)),
+        "cleanup.policy": "delete",
+        "unclean.leader.election.enable": "false",
+    }
+    return (
+        TopicState(topic.name, topic.partitions, factor, config),
+        TopicState(topic.error_topic, ERROR_PARTITIONS, factor, config),
+    )
+
+
+def wanted_subjects(catalog: Catalog) -> Iterator[WantedSubject]:
+    """The manifest of every topic and the batch of every feed."""
+    for topic in catalog.topics():
+        yield WantedSubject(manifest_subject(topic.name), MANIFEST_SCHEMA)
+    for feed in catalog.feeds.values():
+        schema = batch_schema(feed)
+        if feed.serialization == "json":
+            yield WantedSubject(batch_subject(feed), json_schema_of(schema), "JSON", DEFAULT_LEVEL)
+        else:
+            yield WantedSubject(batch_subject(feed), schema, "AVRO", DEFAULT_LEVEL)
+
+
+def _explicit(name: str, entry: Mapping[str, Any]) -> Topic:
+    return Topic(name=str(name), **{"partitions": 1, **entry})
+
+
+def _users(settings: Settings, custodians: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    """Services as the settings know them, and custodians; a password in the clear is refused."""
+    named: dict[str, Any] = {
+        str(one.get("sasl.username")): one.get("sasl.password") for one in settings.principals.values()
+    }
+    named |= {str(name): entry["password"] for name, entry in custodians.items()}
+    for user, password in named.items():
+        if not is_reference(password):
+            raise ConfigurationError(
+                f"the password of {user} must be named, not given: use {{file: ...}} or {{env: ...}}"
+            )
+    return named
+
+
+def _rules(catalog: Catalog, explicit: list[Topic], custodians: Mapping[str, Any]) -> frozenset[Rule]:
+    own = [
+        Rule(str(Service.PROVISIONING), "TOPIC", topic.name, operation)
+        for topic in explicit
+        for operation in _OWN_OPERATIONS
+    ]
+    theirs = [rule for name, entry in custodians.items() for rule in custodian_rules(str(name), str(entry["topic"]))]
+    return frozenset([*rules(catalog.topics()), *own, *theirs])
+
+
+def _column(name: str) -> tuple[str, str]:
+    table, _, column = str(name).rpartition(".")
+    if not table:
+        raise ConfigurationError(f"drop_columns: {name!r} must be TABLE.COLUMN")
+    return table.upper(), column.upper()
