@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import traceback
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 try:
@@ -15,6 +17,7 @@ except ImportError:
 
 from feedline.cli.output import report_error
 from feedline.errors import FeedlineError
+from feedline.security.redaction import redact, redact_logs
 
 # Name, place, and what `feedline --help` says: written here so that help imports no command.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -31,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "keys": ("feedline.cli.keys:keys", "API keys of the services: make, list, revoke."),
     "schema": ("feedline.cli.schema:schema", "Look at, change and roll back the schemas of the feeds."),
     "provision": ("feedline.cli.provision:provision", "Plan, apply and check topics, users, schemas and tables."),
-    "serve": ("feedline.cli.serve:serve", "Serve the metadata or the provisioning service over HTTP."),
+    "serve": ("feedline.cli.serve:serve", "Serve the metadata service over HTTP."),
     "demo": ("feedline.cli.demo:demo", "Run one whole EOD day on the local stack."),
 }
 
@@ -88,3 +91,9 @@ def main(*, debug: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.ERROR, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    redact_logs()
+    sys.excepthook = _redacted_trace
+
+
+def _redacted_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    click.echo(redact("".join(traceback.format_exception(kind, error, trace))), err=True, nl=False)
