@@ -9,8 +9,7 @@ from pathlib import Path
 import yaml
 
 from feedline.batch.control_file import control_path, read_control_file
-from feedline.catalog import Catalog, load_catalog
-from feedline.catalog.loading import default_catalog_path
+from feedline.catalog import Catalog, default_catalog_path, load_catalog
 from feedline.local.cache import JavaProgram
 
 # The newest release that publishes its tools; they bring their own client and speak to any broker.

@@ -34,7 +34,7 @@ from airflow.sdk import (
 )
 
 from feedline_airflow import eod_steps as steps
-from feedline_airflow.dag_parts import FEEDS, task_defaults
+from feedline_airflow.dag_parts import catalogue_feeds, task_defaults
 from feedline_airflow.exchange_timetable import ExchangeDayTimetable
 from feedline_airflow.form_fields import chosen_feeds, optional_text
 from feedline_airflow.run_options import EXCHANGE_TIMEZONE
@@ -84,7 +84,7 @@ with DAG(
 ):
     chosen = task.branch(steps.choose_feeds, task_id="choose_feeds", task_display_name="choose feeds")()
 
-    for feed in FEEDS:
+    for feed in catalogue_feeds():
         with TaskGroup(feed, tooltip=f"{feed}: files to table") as group:
             files = WaitForFiles(
                 task_id="wait_for_files", feed=feed, poke_interval=30, timeout=timedelta(hours=8).total_seconds()

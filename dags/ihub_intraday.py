@@ -20,25 +20,24 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, Param, TaskGroup, TriggerRule, task
+from airflow.sdk import DAG, Asset, AssetAny, AssetOrTimeSchedule, AssetWatcher, Param, TaskGroup, TriggerRule, task
 
 from feedline_airflow import intraday_steps as steps
-from feedline_airflow.dag_parts import FEEDS, task_defaults
+from feedline_airflow.dag_parts import catalogue_feeds, catalogue_topics, task_defaults
 from feedline_airflow.exchange_timetable import ExchangeDayTimetable
 from feedline_airflow.form_fields import chosen_feeds, optional_text
 from feedline_airflow.intraday_topic_trigger import IntradayTopicTrigger
 from feedline_airflow.run_options import EXCHANGE_TIMEZONE
 from feedline_airflow.wait_for_intraday import WaitForIntraday
 
-# The topic of the catalogue, written out because a Dag file reads nothing when it is parsed;
-# tests/unit/dags holds it against include/feeds.yaml.
-TOPIC = "BNY.IN.PRD.IHUB.DEFAULT.DEFAULT"
-
-ARRIVALS = Asset(
-    name="ihub_intraday_topic",
-    uri=f"feedline://topic/{TOPIC}",
-    watchers=[AssetWatcher(name="ihub_intraday_topic", trigger=IntradayTopicTrigger(topic=TOPIC, feeds=list(FEEDS)))],
-)
+ARRIVALS = [
+    Asset(
+        name=f"ihub_intraday_{topic}",
+        uri=f"feedline://topic/{topic}",
+        watchers=[AssetWatcher(name=f"ihub_intraday_{topic}", trigger=IntradayTopicTrigger(topic=topic, feeds=feeds))],
+    )
+    for topic, feeds in catalogue_topics().items()
+]
 
 PARAMS = {
     "business_date": optional_text(
@@ -61,7 +60,7 @@ with DAG(
     description="What arrives of the feeds during the day, through Kafka into Snowflake, checked so far.",
     doc_md=__doc__,
     schedule=AssetOrTimeSchedule(
-        timetable=ExchangeDayTimetable("0 7-17 * * MON-FRI", timezone=EXCHANGE_TIMEZONE), assets=[ARRIVALS]
+        timetable=ExchangeDayTimetable("0 7-17 * * MON-FRI", timezone=EXCHANGE_TIMEZONE), assets=AssetAny(*ARRIVALS)
     ),
     catchup=False,
     # One that waits, and one that messages have started.
@@ -75,7 +74,7 @@ with DAG(
 ):
     chosen = task.branch(steps.choose_feeds, task_id="choose_feeds", task_display_name="choose feeds")()
 
-    for feed in FEEDS:
+    for feed in catalogue_feeds():
         with TaskGroup(feed, tooltip=f"{feed}: what is new, to table") as group:
             news = WaitForIntraday(task_id="wait_for_news", feed=feed, poke_interval=10)
             refused = task(steps.produce, task_id="produce")(feed)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from feedline.catalog_files import feed_topics
 from feedline_airflow.retry_policy import RetryUnlessTerminal
 
-# The feeds of the catalogue, written out because a Dag file reads nothing when it is parsed;
-# tests/unit/dags holds this list against include/feeds.yaml.
-FEEDS = (
-    "positions",
-    "transactions",
-    "tax_lots",
-    "net_asset_values",
-    "ledger_balances",
-    "account_dimensions",
-    "account_share_classes",
-    "fund_instruments",
-    "snapshots",
-    "accounts",
-)
+
+def catalogue_feeds() -> tuple[str, ...]:
+    """The names of the catalogue's feeds. Called when a Dag file is read: a feed that is added needs no change of it.
+
+    Raises ConfigurationError, which Airflow shows as the file's import error.
+    """
+    return tuple(feed_topics())
+
+
+def catalogue_topics() -> dict[str, list[str]]:
+    """The feeds of every topic, as `catalogue_feeds`."""
+    topics: dict[str, list[str]] = {}
+    for feed, topic in feed_topics().items():
+        topics.setdefault(topic, []).append(feed)
+    return topics
 
 
 def task_defaults(execution_timeout: timedelta) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import Param
 
-from feedline_airflow.dag_parts import FEEDS
+from feedline_airflow.dag_parts import catalogue_feeds
 
 
 def optional_text(title: str, description: str, **schema: str) -> Param:
@@ -14,11 +14,12 @@ def optional_text(title: str, description: str, **schema: str) -> Param:
 
 def chosen_feeds(description: str) -> Param:
     """A choice of feeds, of which all are chosen at first."""
+    feeds = list(catalogue_feeds())
     return Param(
-        default=list(FEEDS),
+        default=feeds,
         type="array",
-        items={"type": "string", "enum": list(FEEDS)},
-        examples=list(FEEDS),
+        items={"type": "string", "enum": feeds},
+        examples=feeds,
         minItems=1,
         uniqueItems=True,
         title="Feeds",

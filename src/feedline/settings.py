@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from feedline.catalog_files import SETTINGS_VARIABLE, settings_path
 from feedline.errors import ConfigurationError
-
-SETTINGS_VARIABLE = "FEEDLINE_SETTINGS"
-LOCAL_SETTINGS = Path(".local/settings.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def load_settings(path: Path | None = None) -> Settings:
 
     Raises ConfigurationError when there is none or it cannot be used.
     """
-    file = path or Path(os.environ.get(SETTINGS_VARIABLE) or LOCAL_SETTINGS)
+    file = path or settings_path()
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from fault import bugs
 from fault.drivers import ALL_SENT, Job, die, event
 from fault.workload import write_settings
 from feedline import continuous
+from feedline.catalog_files import SETTINGS_VARIABLE
 from feedline.cli import main
 from feedline.cli.output import OK, TRY_AGAIN
 from feedline.consumer.ownership import Ownership, Place
@@ -23,7 +24,6 @@ from feedline.consumer.range_reader import group_of
 from feedline.errors import RetriableError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.kafka.config import consumer_config
-from feedline.settings import SETTINGS_VARIABLE
 from feedline.warehouse.load import Step
 
 LOOK_S = 0.3

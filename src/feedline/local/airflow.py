@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import feedline
+from feedline.catalog_files import SETTINGS_VARIABLE
 from feedline.kafka.schema_fallback import CACHE_FOLDER, TOPIC
 from feedline.kafka.schema_topic import SCHEMA_TOPIC
 from feedline.local.ports import HOST, choose_ports
 from feedline.local.process import Process, await_healthy, start_process
 from feedline.local.state import write_json
-from feedline.settings import SETTINGS_VARIABLE
 
 USER = "admin"
 PASSWORDS = "passwords.json"

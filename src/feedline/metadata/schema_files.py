@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from feedline.catalog import load_catalog
+from feedline.catalog_files import catalog_document
 from feedline.errors import ConfigurationError
 from feedline.metadata.ldm_files import feed_model, ldm_path, write_ldm
 
@@ -44,13 +43,12 @@ def write_schema(catalog_file: Path, feed: str, schema: Mapping[str, Any]) -> li
     """Writes a feed's schema file and its model beside it, so that the next program that reads the catalogue has them;
     the files written. Raises ConfigurationError when the catalogue has no such feed or cannot be written."""
     try:
-        document = yaml.safe_load(catalog_file.read_text(encoding="utf-8"))
-        path = catalog_file.parent / document["feeds"][feed]["schema"]
+        path = catalog_file.parent / catalog_document(catalog_file)["feeds"][feed]["schema"]
         _replace(path, schema_text(schema))
         changed = load_catalog(catalog_file).feed(feed)
         model = ldm_path(feed, catalog_file)
         write_ldm(model, feed_model(changed, catalog_file))
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (OSError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"the version is registered, but the schema's file could not be written: {error}; write it by hand",
             feed=feed,

@@ -26,11 +26,13 @@ def test_messages_on_the_feeds_topic_start_a_run(intraday):
     import ihub_intraday
     from airflow.serialization.serialized_objects import DagSerialization
 
-    assert {feed.topic.name for feed in load_catalog().feeds.values()} == {ihub_intraday.TOPIC}
-    [watcher] = ihub_intraday.ARRIVALS.watchers
-    classpath, kwargs = watcher.trigger.serialize()
-    assert classpath == "feedline_airflow.intraday_topic_trigger.IntradayTopicTrigger"
-    assert set(kwargs["feeds"]) == set(load_catalog().feeds)
+    watched = {}
+    for arrivals in ihub_intraday.ARRIVALS:
+        [watcher] = arrivals.watchers
+        classpath, kwargs = watcher.trigger.serialize()
+        assert classpath == "feedline_airflow.intraday_topic_trigger.IntradayTopicTrigger"
+        watched |= dict.fromkeys(kwargs["feeds"], kwargs["topic"])
+    assert watched == {feed.name: feed.topic.name for feed in load_catalog().feeds.values()}
     timetable = DagSerialization.from_dict(DagSerialization.to_dict(intraday)).timetable
     assert "exchange days" in timetable.summary
 
