@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "keys": ("feedline.cli.keys:keys", "API keys of the services: make, list, revoke."),
     "schema": ("feedline.cli.schema:schema", "Look at, change and roll back the schemas of the feeds."),
     "provision": ("feedline.cli.provision:provision", "Plan, apply and check topics, users, schemas and tables."),
+    "orders": ("feedline.cli.orders:orders", "Enter orders over HTTP and in bulk, send them as FIX."),
     "serve": ("feedline.cli.serve:serve", "Serve the metadata service over HTTP."),
     "demo": ("feedline.cli.demo:demo", "Run one whole EOD day on the local stack."),
 }
@@ -50,35 +51,44 @@ Exit codes:
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are run: help is fast, and a missing package of one command is
-    not the others' trouble."""
+    not the others' trouble.
+
+    lazy: by name, place and what help says; called: how the group is called.
+    """
+
+    def __init__(
+        self, *args: Any, lazy: Mapping[str, tuple[str, str]] = COMMANDS, called: str = "feedline", **settings: Any
+    ) -> None:
+        super().__init__(*args, **settings)
+        self._lazy, self._called = lazy, called
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._lazy:
             return None
-        module, attribute = COMMANDS[cmd_name][0].split(":")
+        module, attribute = self._lazy[cmd_name][0].split(":")
         try:
             command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             raise click.ClickException(
-                f"`feedline {cmd_name}` needs the package {error.name!r}, which is not installed: see the extras of "
-                "feedline in its README"
+                f"`{self._called} {cmd_name}` needs the package {error.name!r}, which is not installed: see the extras "
+                "of feedline in its README"
             ) from error
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in self._lazy.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; an error of ours becomes one line and its exit code."""
         try:
             return super().invoke(ctx)
         except FeedlineError as error:
-            if ctx.params.get("debug"):
+            if ctx.find_root().params.get("debug"):
                 raise
             ctx.exit(report_error(error))
 

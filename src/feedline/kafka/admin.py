@@ -53,16 +53,20 @@ def admin_client(base: Mapping[str, Any], **settings: Any) -> AdminClient:
     return AdminClient({"log_level": 5, **admin_config(base), **settings})
 
 
-def ensure_topics(admin: AdminClient, topics: Iterable[Topic], replication_factor: int | None = None) -> list[str]:
+def ensure_topics(
+    admin: AdminClient, topics: Iterable[Topic], replication_factor: int | None = None, *, with_errors: bool = True
+) -> list[str]:
     """Makes the topics and their error topics what the catalogue says, and tells what was done; idempotent.
 
     Creates what is missing, adds partitions in place, raises retention and message size, sets the minimum of in-sync
     replicas. Nothing is ever made smaller: fewer partitions cannot be, a shorter retention would delete data.
-    `replication_factor` caps the catalogue's on a cluster with fewer brokers, and with it the in-sync minimum.
+    `replication_factor` caps the catalogue's on a cluster with fewer brokers, and with it the in-sync minimum;
+    `with_errors`: whether each has an error topic of its own.
 
     Raises BrokerUnavailableError, AuthenticationError, ConfigurationError.
     """
-    wanted = [one for topic in topics for one in _wanted(topic, replication_factor)]
+    kinds = 2 if with_errors else 1
+    wanted = [one for topic in topics for one in _wanted(topic, replication_factor)[:kinds]]
     existing = _partition_counts(admin, [one.name for one in wanted])
     changes = _create(admin, [one for one in wanted if one.name not in existing])
     kept = [one for one in wanted if one.name in existing]

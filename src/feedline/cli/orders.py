@@ -1,0 +1,19 @@
+"""`feedline orders`: the services of orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from feedline.cli.main import LazyGroup
+
+ORDER_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "provision": ("feedline.cli.orders_provision:provision_command", "Make the topics and schemas of orders."),
+    "serve": ("feedline.cli.orders_serve:serve_command", "Serve order entry over HTTP."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=ORDER_COMMANDS, called="feedline orders")
+def orders() -> None:
+    """Enter orders, send them as FIX, and look at them."""

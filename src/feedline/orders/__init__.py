@@ -1,0 +1,1 @@
+"""Orders: entered over HTTP or in bulk, kept in sequence, sent as FIX."""

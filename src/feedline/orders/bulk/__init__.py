@@ -1,0 +1,1 @@
+"""Bulk order entry: `orders.bulk` through a delay to `orders.out`, exactly once."""

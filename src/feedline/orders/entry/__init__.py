@@ -1,0 +1,1 @@
+"""HTTP order entry."""

@@ -1,0 +1,118 @@
+"""Messages to the broker from an event loop: each answered when all in-sync replicas have it.
+
+librdkafka joins what comes within `linger.ms` to one request; acknowledgements come back to the loop in groups, one
+wake-up a group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, Producer
+
+from feedline.batch.headers import KafkaHeaders
+from feedline.errors import BrokerUnavailableError
+from feedline.kafka.config import producer_config
+from feedline.kafka.errors import translate
+
+POLL_S = 0.1
+
+
+class Place(NamedTuple):
+    """Where an event lies on its topic."""
+
+    partition: int
+    offset: int
+
+
+class Publisher:
+    """A durable producer whose acknowledgements resolve futures of the loop that made it. Call from that loop.
+
+    delivery_s: after so long without an acknowledgement a message is given up, and whether the broker has it is not
+    known. failed: a fatal error of the client, after which nothing more can be published.
+    """
+
+    def __init__(
+        self, kafka: Mapping[str, Any], *, linger_ms: float, delivery_s: float, max_messages: int, partitioner: str
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.failed: KafkaError | None = None
+        self._done: list[tuple[asyncio.Future[Place], KafkaError | None, int, int]] = []
+        # Since when an acknowledgement is waited for and none has come; None when none is due.
+        self._waiting_since: float | None = None
+        self.in_flight = 0
+        settings = producer_config(kafka) | {
+            "linger.ms": linger_ms,
+            "delivery.timeout.ms": int(delivery_s * 1000),
+            "queue.buffering.max.messages": max_messages,
+            "partitioner": partitioner,
+            "error_cb": self._client_error,
+        }
+        self._producer = Producer(settings)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="feedline-acknowledgements", daemon=True)
+        self._thread.start()
+
+    @property
+    def silent_s(self) -> float:
+        """For how long acknowledgements are due and none comes."""
+        return 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
+
+    def publish(self, topic: str, key: str, value: bytes, headers: KafkaHeaders) -> asyncio.Future[Place]:
+        """Hands a message over; its future has the place, or the error after which the broker may or may not have it.
+
+        Raises BrokerUnavailableError when nothing was handed over: too much waits already, or the client has failed.
+        """
+        if self.failed is not None:
+            raise BrokerUnavailableError(f"the Kafka client has failed ({self.failed}): restart the service")
+        future: asyncio.Future[Place] = self._loop.create_future()
+        try:
+            self._producer.produce(
+                topic, value, key, headers=list(headers), on_delivery=partial(self._acknowledged, future)
+            )
+        except BufferError:
+            raise BrokerUnavailableError("too many events wait for the broker: come again") from None
+        self.in_flight += 1
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        return future
+
+    async def close(self, timeout_s: float) -> int:
+        """Waits for the acknowledgements that are due; how many did not come."""
+        left = await asyncio.to_thread(self._producer.flush, timeout_s)
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join)
+        self._hand_over()
+        return int(left)
+
+    def _acknowledged(self, future: asyncio.Future[Place], error: KafkaError | None, message: Any) -> None:
+        # Within poll or flush, of another thread than the loop's.
+        self._done.append((future, error, message.partition(), message.offset()))
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            self._producer.poll(POLL_S)
+            if self._done:
+                self._loop.call_soon_threadsafe(self._hand_over)
+
+    def _hand_over(self) -> None:
+        done, self._done = self._done, []
+        self.in_flight -= len(done)
+        if done:
+            self._waiting_since = time.monotonic() if self.in_flight else None
+        for future, error, partition, offset in done:
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(Place(partition, offset))
+            else:
+                future.set_exception(translate(error))
+
+    def _client_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.failed = error

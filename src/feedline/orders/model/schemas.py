@@ -1,0 +1,31 @@
+"""The Avro schemas of orders, as they are registered."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import fastavro
+
+from feedline.catalog import default_catalog_path
+from feedline.errors import ConfigurationError
+
+ORDER_EVENT, EXECUTION_REPORT = "OrderEvent", "ExecutionReport"
+
+
+@cache
+def order_schema(name: str) -> dict[str, Any]:
+    """The schema file of that name as JSON; raises ConfigurationError when it cannot be read."""
+    file = default_catalog_path().parent / "schemas" / "orders" / f"{name}.avsc"
+    try:
+        schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the schema cannot be read: {error}", file=str(file)) from error
+    return schema
+
+
+@cache
+def parsed_schema(name: str) -> Any:
+    """The same, parsed by fastavro once."""
+    return fastavro.parse_schema(order_schema(name))
