@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "sla": ("feedline.cli.sla:sla", "Show which feeds of a business date were late."),
     "errors": ("feedline.cli.errors:errors", "Look at refused records, correct them, send them again."),
     "keys": ("feedline.cli.keys:keys", "API keys of the services: make, list, revoke."),
-    "schema": ("feedline.cli.schema:schema", "Look at, change and roll back the schemas of the feeds."),
+    "schema": ("feedline.cli.schema:schema", "Discover, change and roll back the schemas of the feeds."),
     "provision": ("feedline.cli.provision:provision", "Plan, apply and check topics, users, schemas and tables."),
     "orders": ("feedline.cli.orders:orders", "Enter orders over HTTP and in bulk, send them as FIX."),
     "serve": ("feedline.cli.serve:serve", "Serve the metadata service over HTTP."),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from feedline.cli.schema_discover import discover_command
 from feedline.cli.schema_registry import COMMANDS
 
 
 @click.group()
 def schema() -> None:
-    """Look at, change and roll back the schemas of the feeds."""
+    """Discover, look at, change and roll back the schemas of the feeds."""
 
 
-for _command in COMMANDS:
+for _command in (discover_command, *COMMANDS):
     schema.add_command(_command)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedline.batch.headers import header
-from feedline.consumer.error_topic import TIMEOUT_SECONDS, error_id, error_messages
+from feedline.consumer.error_topic import error_id, error_messages
 from feedline.consumer.messages import headers_of
+from feedline.consumer.spans import TIMEOUT_SECONDS
 
 
 def errors_by_delivery(

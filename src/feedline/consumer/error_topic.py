@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
 from feedline.batch.headers import header
-from feedline.consumer.messages import Headers, place_of
-from feedline.errors import BrokerUnavailableError, ConfigurationError
+from feedline.consumer.messages import Headers
+from feedline.consumer.spans import TIMEOUT_SECONDS, read_spans
+from feedline.errors import ConfigurationError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
-from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
 
 # `assign` needs the name of a group though it never joins one, and nothing is committed under it.
 GROUP = "feedline.errors"
-MESSAGES_A_CALL = 500
-TIMEOUT_SECONDS = 30.0
 
 
 def error_messages(
@@ -34,35 +30,7 @@ def error_messages(
     except ConfigurationError:
         return
     marks = watermarks(kafka, error_topic, range(partitions))
-    left = {partition: high for partition, (low, high) in marks.items() if low < high}
-    consumer = Consumer(consumer_config(kafka, group_id=GROUP) | {"enable.partition.eof": True})
-    try:
-        consumer.assign([TopicPartition(error_topic, partition, marks[partition][0]) for partition in left])
-        deadline = time.monotonic() + timeout_s
-        while left:
-            messages = consumer.consume(MESSAGES_A_CALL, timeout=0.1)
-            if messages:
-                deadline = time.monotonic() + timeout_s
-            elif time.monotonic() > deadline:
-                raise BrokerUnavailableError(f"no message for {timeout_s:g} s", topic=error_topic)
-            for message in messages:
-                partition, offset = place_of(message)
-                error = message.error()
-                if error is None:
-                    if offset < left.get(partition, 0):
-                        yield message
-                        # What the caller does with a message is not the broker's silence.
-                        deadline = time.monotonic() + timeout_s
-                    offset += 1
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    raise translate(error, topic=error_topic, partition=partition)
-                # The readable end may be short of the high watermark by a transaction's marker.
-                if offset >= left.get(partition, 0) or error is not None:
-                    left.pop(partition, None)
-    except KafkaException as error:
-        raise translate(error.args[0], topic=error_topic) from error
-    finally:
-        consumer.close()
+    yield from read_spans(kafka, error_topic, marks, group=GROUP, timeout_s=timeout_s)
 
 
 def error_id(headers: Headers) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from feedline.metadata.discovery.avro import Decision
 from feedline.metadata.discovery.engine import Discovery, discover
 from feedline.metadata.discovery.policy import DiscoveryPolicy
+from feedline.metadata.discovery.records import conformer, document_text, record_line, restorer
 from feedline.metadata.discovery.samples import Refused, Sample, samples_of, samples_of_texts
 
 __all__ = [
@@ -16,7 +17,11 @@ __all__ = [
     "DiscoveryPolicy",
     "Refused",
     "Sample",
+    "conformer",
     "discover",
+    "document_text",
+    "record_line",
+    "restorer",
     "samples_of",
     "samples_of_texts",
 ]

@@ -13,6 +13,7 @@ from feedline.metadata.discovery.decide import (
     FORM,
     FORMAT,
     JSON_TEXT,
+    LEFT_OUT,
     NOTHING,
     ORIGINAL,
     Choice,
@@ -110,6 +111,8 @@ class SchemaBuilder:
             entry: dict[str, Any] = {"name": name, "type": ["null", choice.type] if nullable else choice.type}
             if nullable:
                 entry["default"] = None
+                if node.objects - child.seen > child.nulls:
+                    entry[LEFT_OUT] = True
             if name != key:
                 entry |= {"aliases": [key], ORIGINAL: key}
             self._decide(at, below.path, choice, child, places=node.objects, original=key if name != key else None)
@@ -128,7 +131,8 @@ class SchemaBuilder:
             conflicts.append("nothing but null was seen: the type is not known")
         if missing and node.nulls:
             conflicts.append(f"null {node.nulls:,} times and left out {missing:,} times: Avro has one null for both")
-        if "." not in path.rpartition("[]")[2].lstrip(".") and column_name((name,)) in RESERVED:
+        has_column = not (isinstance(choice.type, Mapping) and choice.type["type"] == "record")
+        if has_column and "." not in path.rpartition("[]")[2].lstrip(".") and column_name((name,)) in RESERVED:
             conflicts.append(f"{name} is a reserved word of SQL: its column needs quotes")
         offers = [f"enum of {', '.join(choice.symbols)}"] if choice.symbols else []
         share = round((node.nulls + missing) / places, 6) if places else 0.0

@@ -13,12 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from feedline.batch.avro_program import MAX_PRECISION
-from feedline.metadata.discovery.moments import ISO_DATE, ISO_MOMENT, Spelling
+from feedline.metadata.discovery.moments import ISO_DATE, ISO_MOMENT, Spelling, common_detail
 from feedline.metadata.discovery.observe import Node, Numbers, Texts
 from feedline.metadata.discovery.policy import DiscoveryPolicy
 
 # How a field's value stands in the documents, where that is not how Avro has it.
 FORM, FORMAT, SPELLING, ORIGINAL = "jsonForm", "jsonFormat", "jsonSpelling", "jsonName"
+# On a field: what is null in a record was left out of the document.
+LEFT_OUT = "jsonLeftOut"
 JSON_TEXT: Mapping[str, Any] = {"type": "string", FORM: "json"}
 NUMBER_TEXT: Mapping[str, Any] = {"type": "string", FORM: "number"}
 NOTHING: Mapping[str, Any] = {"type": "string", FORM: "nothing"}
@@ -126,9 +128,9 @@ def _moment(form: str, spellings: Mapping[Spelling, int], _policy: DiscoveryPoli
     conflicts: tuple[str, ...] = ()
     if form != ISO_MOMENT:
         kind[FORMAT] = form
-    if len(spellings) == 1:
-        kind[SPELLING] = next(iter(spellings)).detail
-    elif len({one.detail.lstrip("0123456789") for one in spellings}) > 1:
+    if detail := common_detail(one.detail for one in spellings):
+        kind[SPELLING] = detail
+    if len({one.detail.lstrip("0123456789") for one in spellings}) > 1:
         conflicts = ("several offsets: the moment is kept exactly, the offset it was written with is not",)
     return Choice(kind, f"{_many(count, 'moment')} with a zone, written {form}", conflicts)
 
@@ -150,8 +152,8 @@ def _time(form: str, spellings: Mapping[Spelling, int], policy: DiscoveryPolicy)
 
 def _unzoned(logical: str, form: str, spellings: Mapping[Spelling, int]) -> dict[str, Any]:
     kind: dict[str, Any] = {"type": "long", "logicalType": logical, FORMAT: form}
-    if len(spellings) == 1:
-        kind[SPELLING] = next(iter(spellings)).detail
+    if detail := common_detail(one.detail for one in spellings):
+        kind[SPELLING] = detail
     return kind
 
 

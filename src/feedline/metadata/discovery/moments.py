@@ -7,6 +7,7 @@ every date of that build: that another row shows `31/04` says nothing of this on
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
@@ -168,35 +169,59 @@ def read_ordered(text: str, order: str) -> date | None:
 def write_moment(meant: Moment, form: str, detail: str) -> str:
     """The text that has this form and detail: what `read_moment` read, given a field's own spelling.
 
-    A moment is given in UTC. Without detail a moment is written with as many digits as it needs, in UTC.
+    A moment is given in UTC. detail: of one spelling, or `common_detail` of several.
     """
     if form.startswith("DDD, "):
         return _write_mail(meant, form, detail)
-    digits, zone = _detail(detail)
+    style, zone = _detail(detail)
     local = meant
     if isinstance(meant, datetime) and meant.tzinfo is not None:
         offset, _ = _zone(zone or "Z")
         local = meant.astimezone(offset)
-        style = form[form.index("mm") :].lstrip("m:s,f")
-        form = form[: len(form) - len(style)] + (" " if style.startswith(" ") else "") + _zone_text(zone, style)
-    return _write(local, form, digits)
+        ending = form[form.index("mm") :].lstrip("m:s,f")
+        form = form[: len(form) - len(ending)] + (" " if ending.startswith(" ") else "") + _zone_text(zone, ending)
+    return _write(local, form, style)
 
 
 def _zone_text(zone: str, style: str) -> str:
     return zone or {"±hh:mm": "Z", "±hhmm": "+0000", "±hh": "+00"}.get(style.strip(), style.strip())
 
 
-def _detail(detail: str) -> tuple[int | None, str]:
-    found = re.fullmatch(r"([0-9]?)(.*)", detail)
+def common_detail(details: Iterable[str]) -> str:
+    """What the texts of one field are written back by: digits, with `?` where a fraction of zero is left out, or `3+`
+    where there are as many threes as it takes, none where it takes any; and the zone where all have the same."""
+    every = set(details)
+    digits = {int(one[:1]) for one in every}
+    zones = {one[1:] for one in every}
+    fractions = digits - {0}
+    style = ""
+    if len(digits) == 1 or len(fractions) == 1:
+        style = f"{max(digits)}{'?' if len(digits) > 1 else ''}"
+    elif digits <= {0, 3, 6}:
+        style = "3+"
+    return style + (zones.pop() if len(zones) == 1 else "")
+
+
+def _detail(detail: str) -> tuple[str, str]:
+    found = re.fullmatch(r"([0-9][?+]?(?![0-9]))?(.*)", detail)
     assert found is not None
-    return (int(found.group(1)) if found.group(1) else None), found.group(2)
+    return found.group(1) or "", found.group(2)
 
 
-def _write(local: Moment, form: str, digits: int | None) -> str:
+def _fraction(micros: int, style: str) -> str:
+    """The digits behind the point, as `common_detail` says."""
+    digits = f"{micros:06d}"
+    if style == "3+":
+        return "" if not micros else digits[:3] if digits.endswith("000") else digits
+    if not style or (style.endswith("?") and not micros):
+        return digits.rstrip("0")
+    return digits[: int(style[0])]
+
+
+def _write(local: Moment, form: str, style: str) -> str:
     text = form
     if isinstance(local, datetime | time):
-        micros = f"{local.microsecond:06d}"
-        shown = micros.rstrip("0") if digits is None else micros[:digits]
+        shown = _fraction(local.microsecond, style)
         point = "," if ",f" in text else "."
         text = text.replace(",f", "")
         text = text.replace("ss", f"{local.second:02d}{point if shown else ''}{shown}")

@@ -8,6 +8,9 @@ from typing import Literal
 from feedline.errors import ConfigurationError
 
 MIB = 1 << 20
+# Digits of a decimal beyond those seen: before the point for amounts ten thousand times as large, behind it for a unit
+# a hundredth as large.
+INTEGER_HEADROOM, SCALE_HEADROOM = 4, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,8 @@ class DiscoveryPolicy:
     """
 
     target: Literal["feed", "avro"] = "feed"
-    integer_headroom: int = 4
-    scale_headroom: int = 2
+    integer_headroom: int = INTEGER_HEADROOM
+    scale_headroom: int = SCALE_HEADROOM
     least_integer_digits: int = 19
     day_order: Literal["DMY", "MDY"] | None = None
     enum_symbols: int = 64

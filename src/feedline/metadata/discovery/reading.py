@@ -14,7 +14,12 @@ SMALL = 1 << 16
 
 
 class NotReadableError(Exception):
-    """A document that is not read, in words that fit a report; it never leaves this package."""
+    """A document that is not read, in words that fit a report; line: of its file, where that is not known otherwise. It
+    never leaves this package."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.line = line
 
 
 class _TwiceError(Exception):
@@ -50,7 +55,7 @@ def parse_document(text: str, decoder: json.JSONDecoder, policy: DiscoveryPolicy
         value = decoder.decode(text)
     except Exception as error:  # noqa: BLE001  told apart there
         raise explained(error, policy) from None
-    check_text(text, value)
+    check_value(text, value, policy)
     return value
 
 
@@ -62,8 +67,10 @@ def check_size(text: str, policy: DiscoveryPolicy) -> None:
         raise NotReadableError(f"it has more than {policy.max_values:,} values: one sample is one record of a feed")
 
 
-def check_text(text: str, value: Any) -> None:
-    """Raises NotReadableError for a value that no UTF-8 can hold."""
+def check_value(text: str, value: Any, policy: DiscoveryPolicy) -> None:
+    """Raises NotReadableError for a value that no UTF-8 can hold, or that is nested too deep."""
+    if text.count("{") + text.count("[") > policy.max_depth and _deeper(value, policy.max_depth):
+        raise _too_deep(policy)
     if "\\ud" not in text and "\\uD" not in text:
         return
     try:
@@ -72,14 +79,34 @@ def check_text(text: str, value: Any) -> None:
         raise NotReadableError("it has half of a surrogate pair, which UTF-8 cannot hold") from None
 
 
-def explained(error: Exception, policy: DiscoveryPolicy, passed: int = 0) -> Exception:
+def _deeper(value: Any, most: int) -> bool:
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(most + 1):
+        level = [
+            part
+            for one in level
+            for part in (one.values() if type(one) is dict else one)
+            if type(part) is dict or type(part) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _too_deep(policy: DiscoveryPolicy) -> NotReadableError:
+    return NotReadableError(f"it is nested more than {policy.max_depth} levels deep")
+
+
+def explained(error: Exception, policy: DiscoveryPolicy, passed: int = 0, line: int | None = None) -> Exception:
     """What the reader raised, as a NotReadableError; passed: characters that lie before those it saw."""
     if isinstance(error, RecursionError):
-        return NotReadableError(f"it is nested more than {policy.max_depth} levels deep")
-    if isinstance(error, _TwiceError):
-        return NotReadableError(f"it gives the name {error.args[0]!r} twice in one object")
-    if isinstance(error, json.JSONDecodeError):
-        return NotReadableError(f"not JSON: {error.msg} at character {error.pos + passed + 1:,}")
-    if isinstance(error, ValueError):
-        return NotReadableError(str(error)[:200])
-    return error
+        reason = str(_too_deep(policy))
+    elif isinstance(error, _TwiceError):
+        reason = f"it gives the name {error.args[0]!r} twice in one object"
+    elif isinstance(error, json.JSONDecodeError):
+        reason = f"not JSON: {error.msg} at character {error.pos + passed + 1:,}"
+    elif isinstance(error, ValueError):
+        reason = str(error)[:200]
+    else:
+        return error
+    return NotReadableError(reason, line)

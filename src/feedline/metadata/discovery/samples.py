@@ -32,8 +32,8 @@ Advance = Callable[[float], None]
 
 
 class Sample(NamedTuple):
-    """value: the document, numbers with a fraction as NumberText; size: its length as written; line: in the file, or
-    the document's number where lines say nothing."""
+    """value: the document, numbers with a fraction as NumberText; size: its length as written; line: of the file, where
+    it begins, or its number among the texts."""
 
     value: Any
     size: int = 0
@@ -90,12 +90,13 @@ def _of_file(path: Path, policy: DiscoveryPolicy, advance: Advance) -> Iterator[
             if _is_lines(head, policy):
                 yield from _lines(source, path.name, policy)
             else:
-                for number, (size, value) in enumerate(top_level_values(decoded_chunks(source, head), policy), 1):
-                    yield Sample(value, size, path.name, number)
+                for line, size, value in top_level_values(decoded_chunks(source, head), policy):
+                    yield Sample(value, size, path.name, line)
     except NotReadableError as error:
-        raise ConfigurationError(f"the sample cannot be read: {error}", file=str(path)) from error
+        raise ConfigurationError(f"the sample cannot be read: {error}", file=str(path), line=error.line) from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the sample is not {error.encoding}: {error.reason}", file=str(path)) from error
+        encoding = error.encoding.upper()
+        raise ConfigurationError(f"the sample is not {encoding}: {error.reason}", file=str(path)) from error
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"the sample cannot be read: {error}", file=str(path)) from error
 

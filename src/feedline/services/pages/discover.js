@@ -33,7 +33,7 @@ function shown(found, feeds) {
   const compare = async () => {
     const feed = feeds.find((one) => one.name === choice.value);
     try {
-      compared.replaceChildren(await review(feed, { record: found.record, base: feed.version }, async () => { location.hash = `#/feeds/${feed.name}`; }));
+      compared.replaceChildren(await review(feed, { record: found.avro, base: feed.version }, async () => { location.hash = `#/feeds/${feed.name}`; }));
       compared.querySelector("h3").focus();
     } catch (error) {
       say(error.message, true);
@@ -41,6 +41,6 @@ function shown(found, feeds) {
   };
   return [make("h3", { tabindex: "-1" }, "The schema that the sample gives"),
     table("Decisions", columns.map((name) => name.replaceAll("_", " ")), found.decisions.map((one) => columns.map((name) => words(one[name])))),
-    make("details", { open: true }, make("summary", {}, "Avro schema"), make("pre", { tabindex: "0" }, JSON.stringify(found.record, null, 2))),
+    make("details", { open: true }, make("summary", {}, "Avro schema"), make("pre", { tabindex: "0" }, JSON.stringify(found.avro, null, 2))),
     make("div", { class: "row panel" }, labelled("Compare with a feed", choice), make("button", { type: "button", onclick: compare }, "Compare")), compared];
 }

@@ -1,0 +1,62 @@
+"""What lies between two offsets of some partitions, without joining a group and without committing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from feedline.consumer.messages import place_of
+from feedline.errors import BrokerUnavailableError
+from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
+
+MESSAGES_A_CALL = 500
+TIMEOUT_SECONDS = 30.0
+
+
+def read_spans(
+    kafka: Mapping[str, Any],
+    topic: str,
+    spans: Mapping[int, tuple[int, int]],
+    *,
+    group: str,
+    timeout_s: float = TIMEOUT_SECONDS,
+) -> Generator[Message]:
+    """The messages of each partition from its first offset to the one before its second, in offset order.
+
+    group: `assign` needs a name though no group is joined, and nothing is committed under it. Holds a few hundred
+    messages at a time. Raises BrokerUnavailableError when nothing comes for `timeout_s`. The client is closed when
+    the iterator ends, fails or is closed.
+    """
+    left = {partition: end for partition, (start, end) in spans.items() if start < end}
+    consumer = Consumer(consumer_config(kafka, group_id=group) | {"enable.partition.eof": True})
+    try:
+        consumer.assign([TopicPartition(topic, partition, spans[partition][0]) for partition in left])
+        deadline = time.monotonic() + timeout_s
+        while left:
+            messages = consumer.consume(MESSAGES_A_CALL, timeout=0.1)
+            if messages:
+                deadline = time.monotonic() + timeout_s
+            elif time.monotonic() > deadline:
+                raise BrokerUnavailableError(f"no message for {timeout_s:g} s", topic=topic)
+            for message in messages:
+                partition, offset = place_of(message)
+                error = message.error()
+                if error is None:
+                    if offset < left.get(partition, 0):
+                        yield message
+                        # What the caller does with a message is not the broker's silence.
+                        deadline = time.monotonic() + timeout_s
+                    offset += 1
+                elif error.code() != KafkaError._PARTITION_EOF:
+                    raise translate(error, topic=topic, partition=partition)
+                # The readable end may be short of the high watermark by a transaction's marker.
+                if offset >= left.get(partition, 0) or error is not None:
+                    left.pop(partition, None)
+    except KafkaException as error:
+        raise translate(error.args[0], topic=topic) from error
+    finally:
+        consumer.close()
