@@ -1,0 +1,93 @@
+"""How a FIX session is held: who talks to whom, where its books are, and how long it waits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import quickfix as fix
+
+from feedline.errors import ConfigurationError
+from feedline.orders.fix.dictionary import BEGIN_STRING, dictionary_path
+
+_COMP_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPolicy:
+    """One end of FIX sessions. sender: our CompID; targets: theirs; folder: of message stores and logs.
+
+    heartbeat_s: seconds between heartbeats; reconnect_s: between attempts to connect.
+    """
+
+    sender: str
+    targets: tuple[str, ...]
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int
+    heartbeat_s: int = 30
+    reconnect_s: int = 1
+
+    def __post_init__(self) -> None:
+        for name in (self.sender, *self.targets):
+            if not _COMP_ID.fullmatch(name):
+                raise ConfigurationError(f"{name!r} is no CompID: use 1 to 40 letters, digits, dots and dashes")
+        if not 0 < self.port < 65_536:
+            raise ConfigurationError(f"port {self.port}: use 1 to 65535")
+        if not 1 <= self.heartbeat_s <= 3_600:
+            raise ConfigurationError(f"a heartbeat every {self.heartbeat_s} s: use 1 to 3600")
+
+
+def initiator_settings(policy: SessionPolicy) -> fix.SessionSettings:
+    """QuickFIX's settings of the end that connects."""
+    return _settings(
+        policy,
+        "initiator",
+        [
+            f"ReconnectInterval={policy.reconnect_s}",
+            f"SocketConnectHost={policy.host}",
+            f"SocketConnectPort={policy.port}",
+        ],
+    )
+
+
+def acceptor_settings(policy: SessionPolicy) -> fix.SessionSettings:
+    """QuickFIX's settings of the end that listens."""
+    return _settings(
+        policy,
+        "acceptor",
+        [f"SocketAcceptHost={policy.host}", f"SocketAcceptPort={policy.port}", "SocketReuseAddress=Y"],
+    )
+
+
+def _settings(policy: SessionPolicy, kind: str, own: Sequence[str]) -> fix.SessionSettings:
+    policy.folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "[DEFAULT]",
+        f"ConnectionType={kind}",
+        f"BeginString={BEGIN_STRING}",
+        f"SenderCompID={policy.sender}",
+        # Around the clock: what ends a session's numbers is a reset that somebody asks for.
+        "NonStopSession=Y",
+        "StartTime=00:00:00",
+        "EndTime=00:00:00",
+        f"HeartBtInt={policy.heartbeat_s}",
+        "SocketNodelay=Y",
+        f"FileStorePath={policy.folder}",
+        f"FileLogPath={policy.folder}",
+        "UseDataDictionary=Y",
+        f"DataDictionary={dictionary_path()}",
+        "ValidateUserDefinedFields=Y",
+        "CheckLatency=N",
+        *own,
+    ]
+    for target in policy.targets:
+        lines += ["[SESSION]", f"TargetCompID={target}"]
+    settings = fix.SessionSettings()
+    try:
+        settings.setFromString("\n".join(lines) + "\n")
+    except fix.FIXException as error:
+        raise ConfigurationError(f"QuickFIX refuses the session's settings: {error}") from error
+    return settings
