@@ -8,6 +8,7 @@ yet is fenced by the checkpoint's epoch, which its transaction compares and swap
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -46,6 +47,7 @@ FENCE_BUDGET_S = 30.0
 
 def loading_policy(
     *,
+    loads: int = 2,
     max_messages: int = 2_000,
     max_bytes: int = 48 * 1024 * 1024,
     max_age_s: float = 5.0,
@@ -53,21 +55,25 @@ def loading_policy(
     drain_s: float = 30.0,
     stall_s: float = 120.0,
 ) -> PipelinePolicy:
-    """A feed's loads take turns in the warehouse, so one worker loads; a load's chunk closes by count, bytes or age."""
+    """loads: how many go on at once, each of other partitions; their transactions take turns in the warehouse, and one
+    decodes, writes and uploads while another one's is open. A load closes by count, bytes or age; `max_bytes` is what
+    all of them hold together."""
+    each = max_bytes // max(loads, 1)
     return PipelinePolicy(
-        workers=1,
+        workers=loads,
         ordering=Ordering.TOPIC,
-        batching=Batching(max_messages=max_messages, max_bytes=max_bytes, max_age_s=max_age_s),
+        batching=Batching(max_messages=max_messages, max_bytes=each, max_age_s=max_age_s),
         rebalance=rebalance,
-        queue_messages=2 * max_messages,
-        queue_bytes=2 * max_bytes,
+        queue_messages=(loads + 1) * max_messages,
+        queue_bytes=(loads + 1) * each,
         drain_s=drain_s,
         stall_s=stall_s,
     )
 
 
 class FeedLoader:
-    """The handler and the positions of one feed's continuous load; use `continuous_load`."""
+    """The handler and the positions of one feed's continuous load; use `continuous_load`. Any number of threads may
+    call it at once, with work of other partitions each."""
 
     def __init__(self, settings: Settings, feed: Feed) -> None:
         self._settings = settings
@@ -75,7 +81,11 @@ class FeedLoader:
         self._topic = feed.topic.name
         self._registry = registry_client(settings.registry)
         self._reporter = ErrorReporter(settings.kafka, feed)
-        self._connection: SnowflakeConnection | None = None
+        # Loads at work have a connection each; those in nobody's hand are kept for the next.
+        self._connections: set[SnowflakeConnection] = set()
+        self._idle: list[SnowflakeConnection] = []
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         # Where the next load of a claim begins: at its checkpoint, whatever of it was read or passed over since.
         self._loaded_to: dict[tuple[Place, int], int] = {}
         self._checkpoints: dict[Place, int] = {}
@@ -130,25 +140,23 @@ class FeedLoader:
         if not batches and time.monotonic() - self._moved_at < MOVE_EMPTY_S:
             return
         batches.sort(key=lambda batch: (batch.partition, batch.offset))
-        try:
-            self._load(work, batches)
-        except WarehouseUnavailableError:
-            # The session may be what is broken: the next attempt gets a new one.
-            self._disconnect()
-            raise
-        except ControlMismatchError as error:
-            # Without the batch's id the error is not the batch's, but condemns every load: COPY has miscounted.
-            if len(work.entries) > 1 or error.where.correlation_id is None:
-                raise
-            self._reporter.refuse(batches[0], error)
-            logger.warning("a micro-batch went to the error topic: %s", error)
-            self.error_batches += 1
-            self._load(work, [])
+        with self._connected() as connection:
+            try:
+                self._load(connection, work, batches)
+            except ControlMismatchError as error:
+                # Without the batch's id the error is not the batch's, but condemns every load: COPY has miscounted.
+                if len(work.entries) > 1 or error.where.correlation_id is None:
+                    raise
+                self._reporter.refuse(batches[0], error)
+                logger.warning("a micro-batch went to the error topic: %s", error)
+                with self._lock:
+                    self.error_batches += 1
+                self._load(connection, work, [])
 
-    def _load(self, work: Work, batches: Sequence[ConsumedBatch]) -> None:
+    def _load(self, connection: SnowflakeConnection, work: Work, batches: Sequence[ConsumedBatch]) -> None:
         ends = {claim: offset + 1 for _, claim, offset, _ in work.entries}
         starts = {claim: self._start(claim) for claim in ends}
-        self._require_not_set_back(starts)
+        self._require_not_set_back(connection, starts)
         spans = [
             PartitionSpan(claim.where[1], starts[claim], end, readable_from=min(claim.start, end))
             for claim, end in ends.items()
@@ -167,7 +175,7 @@ class FeedLoader:
                 )
 
         result = load_batches(
-            self._session(),
+            connection,
             self._feed,
             LoadRange(self._feed.name, self._topic, tuple(spans)),
             batches,
@@ -175,6 +183,7 @@ class FeedLoader:
             on_bad_batch=self._reporter.refuse,
             on_step=require_held,
             policy=LoadPolicy(fence_budget_s=FENCE_BUDGET_S),
+            turn=self._turn,
         )
         self._count(result)
         self._moved_at = time.monotonic()
@@ -187,9 +196,9 @@ class FeedLoader:
     def _start(self, claim: Claim) -> int:
         return self._loaded_to.get((claim.where, claim.generation), self._checkpoints[claim.where])
 
-    def _require_not_set_back(self, starts: Mapping[Claim, int]) -> None:
+    def _require_not_set_back(self, connection: SnowflakeConnection, starts: Mapping[Claim, int]) -> None:
         """Somebody may set a checkpoint back, or delete it, to have messages loaded again: then begins there."""
-        found = read_checkpoints(self._session(), self._feed.name, self._topic)
+        found = read_checkpoints(connection, self._feed.name, self._topic)
         back = [
             claim
             for claim, start in starts.items()
@@ -208,26 +217,45 @@ class FeedLoader:
             )
 
     def close(self) -> None:
-        self._disconnect()
+        with self._lock:
+            left, self._connections = self._connections, set()
+        for connection in left:
+            with suppress(Error):
+                connection.close()
         self._reporter.close()
 
-    def _session(self) -> SnowflakeConnection:
-        if self._connection is None:
-            self._connection = connect(self._settings.warehouse)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
+    @contextmanager
+    def _connected(self) -> Iterator[SnowflakeConnection]:
+        """A connection of one load alone. After an error of the warehouse the next load gets a new one: the session may
+        be what is broken."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = connect(self._settings.warehouse)
+            with self._lock:
+                self._connections.add(connection)
+        try:
+            yield connection
+        except WarehouseUnavailableError:
+            with self._lock:
+                self._connections.discard(connection)
             with suppress(Error):
-                self._connection.close()
-            self._connection = None
+                connection.close()
+            raise
+        except BaseException:
+            with self._lock:
+                self._idle.append(connection)
+            raise
+        with self._lock:
+            self._idle.append(connection)
 
     def _count(self, result: LoadResult) -> None:
-        self.records += result.records
-        self.batches += result.batches
-        self.error_batches += result.error_batches
-        self.duplicate_batches += result.duplicate_batches
-        self.transactions += result.transactions
+        with self._lock:
+            self.records += result.records
+            self.batches += result.batches
+            self.error_batches += result.error_batches
+            self.duplicate_batches += result.duplicate_batches
+            self.transactions += result.transactions
 
 
 @contextmanager

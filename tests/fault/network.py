@@ -13,9 +13,9 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
-
-import psutil
 
 HOST = "127.0.0.1"
 PIECE = 1 << 16
@@ -32,6 +32,7 @@ class Network:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
         self._thread.start()
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="network-who")
         self._cuts: frozenset[Link] = frozenset()
         self._hosts: Callable[[], dict[int, str]] = dict
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,6 +76,7 @@ class Network:
         self._run(cancel())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._looking.shutdown()
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -86,7 +88,7 @@ class Network:
         assert task is not None
         self._tasks.add(task)
         try:
-            link = frozenset((self._who(writer.get_extra_info("peername")[1]), host))
+            link = frozenset((await self._who(writer.get_extra_info("peername")[1]), host))
             await self._passable(link)
             there, back = await asyncio.open_connection(HOST, port)
             async with asyncio.TaskGroup() as both:
@@ -114,9 +116,32 @@ class Network:
         while link in self._cuts:  # noqa: ASYNC110  cut and healed by other threads
             await asyncio.sleep(LOOK_AGAIN_S)
 
-    def _who(self, port: int) -> str:
-        for pid, name in self._hosts().items():
-            with contextlib.suppress(psutil.Error):
-                if any(c.laddr and c.laddr.port == port for c in psutil.Process(pid).net_connections("tcp")):
-                    return name
-        return CLIENT
+    async def _who(self, port: int) -> str:
+        """Looked up beside the event loop: in a storm of reconnecting clients nothing else would pass."""
+        return await self._loop.run_in_executor(self._looking, lambda: _owner(port, self._hosts()))
+
+
+def _owner(port: int, hosts: dict[int, str]) -> str:
+    """The host whose process has the connection that begins at a port."""
+    socket = _socket_at(port)
+    for pid, name in hosts.items():
+        with contextlib.suppress(OSError):
+            for file in Path(f"/proc/{pid}/fd").iterdir():
+                # Files that were closed meanwhile have no link.
+                with contextlib.suppress(FileNotFoundError):
+                    if str(file.readlink()) == socket:
+                        return name
+    return CLIENT
+
+
+def _socket_at(port: int) -> str:
+    """As it is called in a process's folder of open files (proc(5)); empty when the connection is gone."""
+    ending = f":{port:04X}"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with Path(table).open(encoding="ascii") as lines:
+            for line in lines:
+                if ending in line:
+                    words = line.split()
+                    if words[1].endswith(ending):
+                        return f"socket:[{words[9]}]"
+    return ""

@@ -20,7 +20,7 @@ import psutil
 
 from fault import drivers, service
 from fault.report import read_history, write_report
-from fault.run import Run, RunFailedError
+from fault.run import Run
 from fault.warehouse_line import Lose, WarehouseLine
 from fault.workload import DAY
 from fault.world import World, host_of, world
@@ -45,11 +45,24 @@ class Soak:
     fired: Counter[str] = field(default_factory=Counter)
     proven: Counter[str] = field(default_factory=Counter)
     bag: list[str] = field(default_factory=list)
+    last: str = ""
     stepped: set[str] = field(default_factory=set)
 
     @property
     def world(self) -> World:
         return self.run.world
+
+    def go_on(self, minutes: float) -> None:
+        """Deliveries and faults for so long, a line of progress after each fault."""
+        started, next_delivery = time.monotonic(), 0.0
+        while (now := time.monotonic()) < started + minutes * 60:
+            if now >= next_delivery:
+                self.deliver()
+                next_delivery = now + DELIVERY_EVERY_S
+            self.run.wait(self.random.uniform(*CALM_S))
+            self.fire()
+            told = f"{(now - started) / 60:4.1f} min, {self.deliveries} deliveries, {self.fired.total()} faults"
+            sys.stderr.write(f"{told}, {self.proven.total()} seen to fire; the last: {self.last}\n")
 
     def deliver(self) -> None:
         """One more delivery, every third of them record by record."""
@@ -69,7 +82,7 @@ class Soak:
         """One fault, drawn at random and taken back after a while; none is drawn again before each has been."""
         if not self.bag:
             self.bag = self.random.sample(list(FAULTS), len(FAULTS))
-        name = self.bag.pop()
+        name = self.last = self.bag.pop()
         self.fired[name] += 1
         self.proven[name] += FAULTS[name](self)
 
@@ -250,18 +263,12 @@ def soak(minutes: float, seed: int, out: Path) -> bool:
                 run.start(drivers.load, f"loader-{number}", settings=settings, chunk_batches=30)
                 more = {"--rebalance": rebalance}
                 run.start(service.serve, f"service-{number}", settings=settings, chunk_batches=30, more=more)
-            deadline, next_delivery = time.monotonic() + minutes * 60, 0.0
-            while time.monotonic() < deadline:
-                if time.monotonic() >= next_delivery:
-                    state.deliver()
-                    next_delivery = time.monotonic() + DELIVERY_EVERY_S
-                run.wait(chance.uniform(*CALM_S))
-                state.fire()
-            made.mend()
-            line.heal()
             try:
+                state.go_on(minutes)
+                made.mend()
+                line.heal()
                 verdict = run.finish(within_s=600)
-            except RunFailedError:
+            except BaseException:
                 # What lies in the run's folder and the services' logs tells why; the temporary folder will be gone.
                 shutil.copytree(run.folder, out / "run")
                 shutil.copytree(made.home / "logs", out / "logs")

@@ -21,7 +21,7 @@ from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.kafka.registry import register_schema, registry_client
 from feedline.local.cluster import Cluster, NodePorts, behind, plan_cluster
 from feedline.local.ports import choose_ports
-from feedline.local.process import Process, is_ours, marked_processes, stop_processes
+from feedline.local.process import Process, ServiceNotReadyError, is_ours, marked_processes, stop_processes
 from feedline.local.registry import RegistryConfig, await_registry, start_registry
 from feedline.local.warehouse import WarehouseConfig, await_warehouse, connection_arguments, start_warehouse
 from feedline.settings import Settings
@@ -36,6 +36,8 @@ IMPATIENT = {
     "heartbeat.interval.ms": 1_000,
     "log_level": 3,
 }
+
+REGISTRY_STARTS = 3
 
 
 def host_of(node: int) -> str:
@@ -87,8 +89,16 @@ class World:
         return self.registry.pid
 
     def start_registry(self) -> None:
-        self.registry = start_registry(self.registry_config, self.home)
-        await_registry(self.registry, self.registry_config)
+        """As whatever supervises it would: it ends when no broker answers it for a minute."""
+        for left in reversed(range(REGISTRY_STARTS)):
+            self.registry = start_registry(self.registry_config, self.home)
+            try:
+                await_registry(self.registry, self.registry_config)
+            except ServiceNotReadyError:
+                if not left:
+                    raise
+            else:
+                return
 
 
 @contextmanager

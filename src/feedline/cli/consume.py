@@ -31,6 +31,13 @@ COUNTERS = ("records", "batches", "error_batches", "duplicate_batches", "transac
 @feeds_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that /health and /metrics listen on.")
 @click.option("--port", default=9100, show_default=True, help="Their port; 0 takes a free one.")
+@click.option(
+    "--loads",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Loads of one feed at once, each of other partitions: one decodes while another one's transaction is open.",
+)
 @click.option("--max-age", default=5.0, show_default=True, help="Load what has come after so many seconds.")
 @click.option("--max-batches", default=2_000, show_default=True, help="Load at once after so many messages.")
 @click.option(
@@ -49,6 +56,7 @@ def consume(  # noqa: PLR0917 - click passes them by name
     feeds: str | None,
     host: str,
     port: int,
+    loads: int,
     max_age: float,
     max_batches: int,
     rebalance: str,
@@ -66,6 +74,7 @@ def consume(  # noqa: PLR0917 - click passes them by name
     Examples:
       feedline consume
       feedline consume --feeds positions,navs --port 9101 --max-age 30
+      feedline consume --feeds positions --loads 4
     """
     # A service is known by its log: attempts that failed, partitions lost, checkpoints set back.
     logging.getLogger("feedline").setLevel(logging.WARNING)
@@ -74,6 +83,7 @@ def consume(  # noqa: PLR0917 - click passes them by name
     with open_warehouse(settings.warehouse) as connection:
         provision_tables(connection, Catalog({feed.name: feed for feed in chosen}))
     policy = loading_policy(
+        loads=loads,
         max_messages=max_batches,
         max_age_s=max_age,
         rebalance=Rebalance(rebalance),

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from confluent_kafka import Message
 
 from feedline.consumer.claim import Claim, Entry, Work
+from feedline.consumer.lanes import Hold
 from feedline.consumer.pipeline_policy import Ordering, PipelinePolicy
-from feedline.consumer.schedule import Hold, Schedule
+from feedline.consumer.schedule import Schedule
 from feedline.errors import FeedlineError, RetriableError
 
 logger = logging.getLogger(__name__)
@@ -77,8 +78,6 @@ class Handling:
             self.failure = self.failure or error
             self._say([], self._schedule.release(hold, []))
             return
-        if hold.attempt and done == len(entries):
-            self._schedule.succeeded(hold)
         self._say([], self._schedule.release(hold, entries[done:]))
 
     def _call(self, part: list[Entry]) -> None:
@@ -110,9 +109,9 @@ class Handling:
             # Attempts 1, 2, 4, 8 and so on: an outage must not flood the log.
             logger.warning("attempt %d failed, again in %.1f s: %s", hold.attempt + 1, seconds, error)
         given_up = self._schedule.delay(hold, part, hold.entries[done + len(part) :], seconds)
-        # With one lane for all, everything waits for it anyway, and the queue's bounds hold.
-        if self._policy.ordering is not Ordering.TOPIC:
-            self.troubled.append(part[0][1])
+        # Of a batch of many partitions the first failure may be a race that was lost: it is over by the next attempt.
+        if self._policy.ordering is not Ordering.TOPIC or hold.attempt:
+            self.troubled.extend({entry[1] for entry in part})
         self._say([], given_up)
 
     def _say(self, done: list[Entry], given_up: list[Entry]) -> None:

@@ -19,7 +19,8 @@ class Ordering(StrEnum):
     """Which messages wait for one another.
 
     NONE: none do. KEY: those of one key of a partition; messages without a key do not wait. PARTITION: those of a
-    partition. TOPIC: one batch after the other, each with messages of any partitions, for a sink that loads in bulk.
+    partition. TOPIC: those of a partition too, in batches of many partitions each, for a sink that loads in bulk; what
+    a batch leaves is begun beside it when there are more workers.
     """
 
     NONE = "none"

@@ -10,39 +10,12 @@ from collections import deque
 from collections.abc import Collection, Iterable
 
 from feedline.consumer.claim import Claim, Entry
+from feedline.consumer.lanes import Hold, Lane
 from feedline.consumer.pipeline_policy import Batching, Ordering
 
 _UNLIMITED = 1 << 30
-
-
-class Lane:
-    """Messages that are begun in order; with a limit of 1 each waits for the one before."""
-
-    __slots__ = ("holders", "home", "limit", "pending", "pending_bytes", "ready", "ripening", "since")
-
-    def __init__(self, limit: int, home: tuple[Claim, object] | None = None) -> None:
-        self.limit = limit
-        # The claim whose lane it is and its key there; None for the lane that all share.
-        self.home = home
-        self.pending: deque[Entry] = deque()
-        self.pending_bytes = 0
-        self.holders = 0
-        # Among the ready lanes, and among those that wait for their batch's age.
-        self.ready = False
-        self.ripening = False
-        # When its oldest pending message came.
-        self.since = 0.0
-
-
-class Hold:
-    """Messages of one lane in one worker's hand; `attempt` counts from 0."""
-
-    __slots__ = ("attempt", "entries", "lane")
-
-    def __init__(self, lane: Lane, entries: list[Entry], attempt: int = 0) -> None:
-        self.lane = lane
-        self.entries = entries
-        self.attempt = attempt
+# Of a lane that is shared, at least so much of a batch is begun at once when there is more than a batch to do.
+_LEAST_SHARE = 4
 
 
 class Schedule:
@@ -73,12 +46,9 @@ class Schedule:
             added = 0
             for entry in entries:
                 lane = self._lane(entry)
-                if not lane.pending:
-                    lane.since = now
-                lane.pending.append(entry)
-                lane.pending_bytes += entry[3]
+                lane.add(entry, now)
                 added += 1
-                if not lane.ready and lane.holders < lane.limit:
+                if lane.may_begin:
                     self._offer(lane, now)
             self._queued += added
             if self._idle and (self._ready or self._due):
@@ -102,7 +72,7 @@ class Schedule:
                 while self._ready:
                     lane = self._ready.popleft()
                     lane.ready = False
-                    if lane.pending and lane.holders < lane.limit:
+                    if lane.free and lane.holders < lane.limit:
                         return self._cut(lane, want, now)
                 self._idle += 1
                 self._work.wait(self._due[0][0] - now if self._due else None)
@@ -116,8 +86,10 @@ class Schedule:
         now = time.monotonic()
         with self._lock:
             self._in_hand(hold.entries, -1)
+            if hold.attempt:
+                _count_failing(hold.entries, -1)
             gone = self._give_back(hold.lane, rest)
-            self._unhold(hold.lane, now)
+            self._unhold(hold, now)
             return gone
 
     def delay(self, hold: Hold, failed: list[Entry], rest: list[Entry], seconds: float) -> list[Entry]:
@@ -131,22 +103,17 @@ class Schedule:
             gone = self._give_back(hold.lane, rest)
             kept = [entry for entry in failed if not entry[1].closing]
             gone += [entry for entry in failed if entry[1].closing]
+            if hold.attempt:
+                _count_failing(hold.entries, -1)
             if not kept:
-                self._unhold(hold.lane, now)
+                self._unhold(hold, now)
                 return gone
-            if hold.attempt == 0:
-                _count_failing(kept, 1)
-            again = Hold(hold.lane, kept, hold.attempt + 1)
+            _count_failing(kept, 1)
+            again = Hold(hold.lane, kept, hold.partitions, hold.attempt + 1)
             heapq.heappush(self._due, (now + seconds, next(self._numbers), again))
             if self._idle:
                 self._work.notify()
             return gone
-
-    def succeeded(self, hold: Hold) -> None:
-        """A delayed hold was dealt with: its partitions have one failure less."""
-        if hold.attempt:
-            with self._lock:
-                _count_failing(hold.entries, -1)
 
     def discard(self, claims: Collection[Claim], *, closing: bool) -> list[Entry]:
         """Gives up what is not begun of these partitions, and returns it in no order.
@@ -161,11 +128,9 @@ class Schedule:
                 claim.closing = claim.closing or closing
                 for lane in claim.lanes.values():
                     assert isinstance(lane, Lane)
-                    gone += lane.pending
-                    lane.pending.clear()
-                    lane.pending_bytes = 0
+                    gone += lane.remove((claim,))
                 claim.lanes = {key: lane for key, lane in claim.lanes.items() if lane.holders}  # type: ignore[attr-defined]
-            gone += _remove(self._topic_lane, chosen)
+            gone += self._topic_lane.remove(chosen)
             self._queued -= len(gone)
             if closing:
                 gone += self._drop_delayed(chosen, now)
@@ -182,6 +147,9 @@ class Schedule:
         with self._lock:
             self._retiring = max(self._retiring + self._workers - count, 0)
             self._workers = count
+            self._share_topic_lane()
+            if self._topic_lane.may_begin:
+                self._offer(self._topic_lane, time.monotonic())
             self._work.notify_all()
 
     def close(self) -> None:
@@ -202,20 +170,26 @@ class Schedule:
         return lane
 
     def _offer(self, lane: Lane, now: float) -> None:
-        """Makes a lane with pending messages ready, or ready when its batch is old enough."""
+        """Makes a lane ready, or ready when its batch is old enough."""
         bounds = self._batching
         if (
             not bounds.max_age_s
             or self._flushing
-            or len(lane.pending) >= bounds.max_messages
-            or lane.pending_bytes >= bounds.max_bytes
+            or lane.free >= bounds.max_messages
+            or lane.free_bytes >= bounds.max_bytes
             or now - lane.since >= bounds.max_age_s
+            or self._is_behind(lane)
         ):
             lane.ready = True
             self._ready.append(lane)
         elif not lane.ripening:
             lane.ripening = True
             heapq.heappush(self._due, (lane.since + bounds.max_age_s, next(self._numbers), lane))
+
+    def _is_behind(self, lane: Lane) -> bool:
+        """Whether a shared lane has a batch to do and enough of it can be begun, so that nothing need wait for age."""
+        most = self._batching.max_messages
+        return bool(lane.lent) and len(lane.pending) >= most and lane.free * _LEAST_SHARE >= most
 
     def _ripen(self, now: float) -> Hold | None:
         """Takes what is due: lanes become ready, the first hold to attempt again is returned."""
@@ -224,7 +198,7 @@ class Schedule:
             if isinstance(what, Hold):
                 return what
             what.ripening = False
-            if what.pending and not what.ready and what.holders < what.limit:
+            if what.may_begin:
                 self._offer(what, now)
         return None
 
@@ -232,20 +206,15 @@ class Schedule:
         most, most_bytes = self._batching.max_messages, self._batching.max_bytes
         if self._one_by_one:
             most, most_bytes = max(1, min(want, self._queued // self._workers)), 1 << 62
-        pending, size = lane.pending, 0
-        taken: list[Entry] = []
-        while pending and len(taken) < most and size < most_bytes:
-            entry = pending.popleft()
-            taken.append(entry)
-            size += entry[3]
+        taken = lane.cut(most, most_bytes, now)
         self._queued -= len(taken)
-        lane.pending_bytes -= size
-        lane.holders += 1
-        lane.since = now
-        if pending and lane.holders < lane.limit:
+        if lane.may_begin:
             self._offer(lane, now)
+            if self._idle and (lane.ready or lane.ripening):
+                # Whoever was woken when they came may have gone to sleep again.
+                self._work.notify()
         self._in_hand(taken, 1)
-        return Hold(lane, taken)
+        return Hold(lane, taken, frozenset(entry[1] for entry in taken) if lane.shares else frozenset())
 
     def _in_hand(self, entries: list[Entry], sign: int) -> None:
         if not entries:
@@ -260,15 +229,16 @@ class Schedule:
         if not rest:
             return []
         kept = [entry for entry in rest if not entry[1].closing]
-        lane.pending.extendleft(reversed(kept))
-        lane.pending_bytes += sum(entry[3] for entry in kept)
+        lane.give_back(kept)
         self._queued += len(kept)
         return [entry for entry in rest if entry[1].closing]
 
-    def _unhold(self, lane: Lane, now: float) -> None:
-        lane.holders -= 1
+    def _unhold(self, hold: Hold, now: float) -> None:
+        lane = hold.lane
+        lane.take_back(hold.partitions)
+        self._share_topic_lane()
         if lane.pending:
-            if not lane.ready:
+            if lane.may_begin:
                 self._offer(lane, now)
                 if self._idle:
                     self._work.notify()
@@ -278,10 +248,17 @@ class Schedule:
             if claim.lanes.get(key) is lane:
                 del claim.lanes[key]
 
+    def _share_topic_lane(self) -> None:
+        """As many hold messages of the topic's lane as there are workers. What was cut while it was one has lent no
+        partitions, so others may only begin after it."""
+        lane = self._topic_lane
+        if lane.limit > 1 or not lane.holders:
+            lane.limit = self._workers
+
     def _drop_delayed(self, chosen: set[Claim], now: float) -> list[Entry]:
         gone: list[Entry] = []
         kept: list[tuple[float, int, Lane | Hold]] = []
-        emptied: list[Lane] = []
+        emptied: list[Hold] = []
         for due in self._due:
             what = due[2]
             if isinstance(what, Hold):
@@ -289,24 +266,16 @@ class Schedule:
                 gone += dropped
                 what.entries = [entry for entry in what.entries if entry[1] not in chosen]
                 if not what.entries:
-                    emptied.append(what.lane)
+                    emptied.append(what)
                     continue
             kept.append(due)
         self._due = kept
         heapq.heapify(self._due)
-        for lane in emptied:
-            self._unhold(lane, now)
+        for hold in emptied:
+            self._unhold(hold, now)
         return gone
 
 
 def _count_failing(entries: list[Entry], sign: int) -> None:
     for claim in {entry[1] for entry in entries}:
         claim.failing += sign
-
-
-def _remove(lane: Lane, chosen: set[Claim]) -> list[Entry]:
-    gone = [entry for entry in lane.pending if entry[1] in chosen]
-    if gone:
-        lane.pending = deque(entry for entry in lane.pending if entry[1] not in chosen)
-        lane.pending_bytes -= sum(entry[3] for entry in gone)
-    return gone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,12 +20,13 @@ from feedline.kafka.renewal import open_client
 
 
 class ErrorReporter:
-    """Sends to a feed's error topic, one at a time; has no client until there is something to send."""
+    """Sends to a feed's error topic, one at a time; any thread may. Has no client until there is something to send."""
 
     def __init__(self, kafka: Mapping[str, Any], feed: Feed) -> None:
         self._kafka = kafka
         self._feed = feed
         self._producer: Producer | None = None
+        self._turn = threading.Lock()
 
     def report(self, record: ErrorRecord) -> None:
         """Returns when the record is acknowledged; raises BrokerUnavailableError or TerminalError when it is not."""
@@ -46,6 +48,10 @@ class ErrorReporter:
             self._producer.close()
 
     def _send(self, value: bytes, headers: list[tuple[str, Any]]) -> None:
+        with self._turn:
+            self._send_in_turn(value, headers)
+
+    def _send_in_turn(self, value: bytes, headers: list[tuple[str, Any]]) -> None:
         if self._producer is None:
             self._producer = open_client(Producer, producer_config(self._kafka))
         where = {"feed": self._feed.name, "topic": self._feed.topic.error_topic}

@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -89,6 +90,8 @@ class LoadResult:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+_NO_TURN = nullcontext()
+
 OnStep = Callable[[Step], None]
 OnBadBatch = Callable[[ConsumedBatch, CorruptBatchError], None]
 
@@ -113,13 +116,15 @@ def load_batches(
     on_step: OnStep = lambda _: None,
     policy: LoadPolicy = LoadPolicy(),
     result: LoadResult | None = None,
+    turn: AbstractContextManager[object] = _NO_TURN,
 ) -> LoadResult:
     """Loads every batch of the feed in the range that is not loaded yet, and moves the checkpoints to the range's end.
 
     `batches` yields the feed's batches in the range, each partition's in offset order; those below the checkpoint are
     passed over. `on_bad_batch` gets each batch that cannot be decoded and returns once it is durably reported; it may
     get the same one again when a load is repeated. result: counts on in this one, chunk by chunk as they are committed,
-    so that a caller who tries again after an error knows what was loaded before it.
+    so that a caller who tries again after an error knows what was loaded before it. turn: held during each transaction,
+    for loads of one feed in one process, which then need not try the feed's fence again and again.
 
     Raises LostRaceError when another load got there first, WarehouseUnavailableError, RegistryUnavailableError, and
     RetriableError when the local disk is full (all four: try again), ControlMismatchError when a
@@ -148,6 +153,7 @@ def load_batches(
             on_bad_batch=on_bad_batch,
             on_step=on_step,
             policy=policy,
+            turn=turn,
         )
         load.run(batches)
     result.checkpoints = {p: c.next_offset for p, c in load.positions.items()}
@@ -188,6 +194,7 @@ class _Load:
     on_bad_batch: OnBadBatch
     on_step: OnStep
     policy: LoadPolicy
+    turn: AbstractContextManager[object]
     load_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     known: dict[str, int] = field(default_factory=dict)
     deliveries: set[str] = field(default_factory=set)
@@ -262,6 +269,10 @@ class _Load:
 
     def _transaction(self, chunk: Prepared | None, stage_path: str, moves: Sequence[Move]) -> bool:
         """Whether it committed; False, with nothing changed, when some of the batches turned out to be loaded."""
+        with self.turn:
+            return self._transaction_in_turn(chunk, stage_path, moves)
+
+    def _transaction_in_turn(self, chunk: Prepared | None, stage_path: str, moves: Sequence[Move]) -> bool:
         ledger.begin_in_turn(self.session, self.feed, budget_s=self.policy.fence_budget_s)
         try:
             found = ledger.checkpoints(self.session, self.feed.name, self.todo.topic)
