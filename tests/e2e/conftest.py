@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from feedline.batch.control_file import control_path, read_control_file
 from feedline.catalog import load_catalog
@@ -78,6 +81,11 @@ class Airflow(AirflowApi):
     def unfinished(self, dag: str, run: str) -> dict[str, str]:
         """Every task that has not succeeded, with its state."""
         return {t["task_id"]: t["state"] for t in self.instances(dag, run) if t["state"] not in ("success", "skipped")}
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# A busy machine draws Airflow's first page in tens of seconds.
+PATIENCE_MS = 120_000
 
 
 @dataclass(frozen=True)
@@ -151,3 +159,37 @@ def row_counts(stack: Stack) -> Callable[..., dict[str, int]]:
             }
 
     return count
+
+
+@pytest.fixture(scope="module")
+def page(stack):
+    """A signed-in user's page."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        bundled = playwright.chromium.executable_path
+        if browser is None and not Path(bundled).exists():
+            pytest.skip("no browser: `apt-get install chromium`, or `.venv/bin/playwright install chromium`")
+        started = playwright.chromium.launch(executable_path=browser or bundled, args=["--no-sandbox"])
+        try:
+            page = started.new_page(viewport={"width": 1600, "height": 1000})
+            page.set_default_timeout(PATIENCE_MS)
+            page.goto(stack.airflow.url)
+            page.get_by_label("Username").fill(stack.airflow.user)
+            page.get_by_label("Password").fill(stack.airflow.password)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url(lambda url: "/auth/login" not in url)
+            yield page
+        finally:
+            started.close()
+
+
+@pytest.fixture(scope="module")
+def take(page):
+    """Takes a picture for the documentation, when `FEEDLINE_SCREENSHOTS` names its folder."""
+    folder = os.environ.get("FEEDLINE_SCREENSHOTS")
+
+    def picture(name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / name)
+
+    return picture

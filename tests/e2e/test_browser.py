@@ -5,50 +5,16 @@ With `FEEDLINE_SCREENSHOTS=docs/images` in the environment the pictures of the d
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from datetime import date
-from pathlib import Path
 
-import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from tests.e2e.conftest import PATIENCE_MS
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# A busy machine draws Airflow's first page in tens of seconds.
-PATIENCE_MS = 120_000
 DAY = date(2026, 10, 16)
 
 
-@pytest.fixture(scope="module")
-def page(stack):
-    """A signed-in user's page."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        bundled = playwright.chromium.executable_path
-        if browser is None and not Path(bundled).exists():
-            pytest.skip("no browser: `apt-get install chromium`, or `.venv/bin/playwright install chromium`")
-        started = playwright.chromium.launch(executable_path=browser or bundled, args=["--no-sandbox"])
-        try:
-            page = started.new_page(viewport={"width": 1600, "height": 1000})
-            page.set_default_timeout(PATIENCE_MS)
-            page.goto(stack.airflow.url)
-            page.get_by_label("Username").fill(stack.airflow.user)
-            page.get_by_label("Password").fill(stack.airflow.password)
-            page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(lambda url: "/auth/login" not in url)
-            yield page
-        finally:
-            started.close()
-
-
-def take(page, name):
-    folder = os.environ.get("FEEDLINE_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / name)
-
-
-def test_an_analyst_runs_a_date_from_the_form_and_sees_every_feed_succeed(stack, send, row_counts, page):
+def test_an_analyst_runs_a_date_from_the_form_and_sees_every_feed_succeed(stack, send, row_counts, page, take):
     announced = send(DAY)
     page.goto(f"{stack.airflow.url}/dags/ihub_eod")
     page.get_by_role("button", name="Trigger").first.click()
@@ -60,7 +26,7 @@ def test_an_analyst_runs_a_date_from_the_form_and_sees_every_feed_succeed(stack,
     for feed in ("positions", "accounts"):
         expect(form.get_by_text(feed, exact=True)).to_be_visible()
     form.locator("input[name=element_business_date]").fill(DAY.isoformat())
-    take(page, "ihub_eod_form.png")
+    take("ihub_eod_form.png")
     form.get_by_role("button", name="Trigger").click()
     expect(form).to_be_hidden(timeout=PATIENCE_MS)
 
@@ -76,4 +42,4 @@ def test_an_analyst_runs_a_date_from_the_form_and_sees_every_feed_succeed(stack,
     page.get_by_role("button", name=re.compile("expand ?all", re.IGNORECASE)).first.click()
     page.mouse.move(0, 0)
     expect(page.get_by_text("wait_for_delivery").first).to_be_visible(timeout=PATIENCE_MS)
-    take(page, "ihub_eod.png")
+    take("ihub_eod.png")

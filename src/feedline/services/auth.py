@@ -40,7 +40,8 @@ class Authenticates(Protocol):
     """Whatever tells who a caller is: `Authenticator`, or Airflow's own sign-in where the pages are mounted there."""
 
     async def identify(self, connection: HTTPConnection) -> Identity | None:
-        """Who calls; None when no valid credentials came. Raises RetriableError when it cannot be told now."""
+        """Who calls; None when no valid credentials came. Raises RetriableError when it cannot be told now,
+        ProblemError where the answer has to say something else."""
 
 
 @dataclass(frozen=True, slots=True)

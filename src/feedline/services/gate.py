@@ -66,7 +66,7 @@ class Gate:
             await send(message)
 
         refusal = await self._refusal(scope) or self._announced(scope)
-        upload = self._limits.upload_bytes(scope["path"])
+        upload = self._limits.upload_bytes(_path(scope))
         if refusal is None and upload:
             receive = _bounded(receive, upload)
         elif refusal is None:
@@ -77,7 +77,7 @@ class Gate:
         """The answer to a caller who may not come in, else None."""
         connection = HTTPConnection(scope)
         address = f"address {connection.client.host if connection.client else '-'}"
-        if self._is_open(scope["path"]):
+        if self._is_open(_path(scope)):
             return self._too_often(self._callers.take(address))
         # Before the credentials are looked at: checking them costs more than asking.
         too_often = self._too_often(self._failures.exhausted(address))
@@ -87,6 +87,8 @@ class Gate:
             identity = await self._authenticator.identify(connection)
         except FeedlineError as error:
             return problem_response(status_of(error), error.reason, headers={"Retry-After": str(RETRY_AFTER_S)})
+        except ProblemError as problem:
+            return problem_response(problem.status_code, problem.detail, extra=problem.extra)
         if identity is None:
             self._failures.take(address)
             return problem_response(HTTPStatus.UNAUTHORIZED, UNKNOWN_CALLER, headers=CHALLENGE)
@@ -101,7 +103,7 @@ class Gate:
         headers = Headers(scope=scope)
         if headers.get("content-encoding", "identity").lower() != "identity":
             return problem_response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body without a content encoding")
-        limit = self._limits.upload_bytes(scope["path"]) or self._limits.max_body_bytes
+        limit = self._limits.upload_bytes(_path(scope)) or self._limits.max_body_bytes
         length = headers.get("content-length", "")
         if length.isdecimal() and (len(length) > 18 or int(length) > limit):
             return problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large(limit), headers=_CLOSE)
@@ -128,6 +130,12 @@ class Gate:
             f"too many requests: come again in {wait_s} s",
             headers={"Retry-After": str(wait_s)},
         )
+
+
+def _path(scope: Scope) -> str:
+    """The path within the application, wherever that is mounted."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def _too_large(limit: int) -> str:

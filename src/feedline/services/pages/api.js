@@ -1,7 +1,7 @@
 // The service below these pages. Signed in by Airflow's cookie where it is mounted there, else by an API key that is
 // kept for this tab only.
 
-const base = new URL("../", document.baseURI);
+export const base = new URL("../", document.baseURI);
 const KEY = "feedline.key";
 
 export const signIn = (key) => sessionStorage.setItem(KEY, key);

@@ -1,6 +1,6 @@
 // Which page is shown: by the part of the address behind #.
 
-import { Problem, get, hasKey, signIn, signOut } from "./api.js";
+import { Problem, base, get, hasKey, signIn, signOut } from "./api.js";
 import { discoverPage } from "./discover.js";
 import { labelled, make, say } from "./dom.js";
 import { feedPage } from "./feed.js";
@@ -77,8 +77,20 @@ async function refresh() {
   await show();
 }
 
+function signInElsewhere(path) {
+  const address = new URL(path, base);
+  address.searchParams.set("next", location.href);
+  main.replaceChildren(make("div", { class: "panel" },
+    make("h2", {}, "Sign in"),
+    make("p", {}, "These pages show what Airflow lets you see."),
+    make("p", {}, make("a", { class: "button", href: address.href, target: "_top" }, "Sign in to Airflow"))));
+}
+
 function report(error) {
-  if (error instanceof Problem && error.status === 401) return askForKey(hasKey() ? "That key is not accepted." : "These pages show what the service gives you.");
+  if (error instanceof Problem && error.status === 401) {
+    if (error.document.signIn) return signInElsewhere(error.document.signIn);
+    return askForKey(hasKey() ? "That key is not accepted." : "These pages show what the service gives you.");
+  }
   say(error.message, true);
 }
 

@@ -32,6 +32,17 @@ export function say(text, bad = false) {
   status.textContent = text;
 }
 
+// Asks before something is done, on the page itself: a frame of another page may open no window of the browser's own.
+export function agreed(question, yes) {
+  return new Promise((resolve) => {
+    const answer = (value, title, look) => make("button", { type: "button", class: look, onclick: () => dialog.close(value) }, title);
+    const dialog = make("dialog", { "aria-label": question, onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes"); } },
+      make("p", {}, question), make("div", { class: "row" }, answer("yes", yes, "main"), answer("no", "Leave it")));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 // Tabs as WAI-ARIA has them: arrows move, one tab stop. `show` fills the panel the first time it is opened.
 export function tabs(name, entries) {
   const list = make("div", { role: "tablist", "aria-label": name });

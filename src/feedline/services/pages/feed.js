@@ -1,7 +1,7 @@
 // One feed: fields as a tree that can be edited, diagram, versions, lineage, statements.
 
 import { get, post, put, text } from "./api.js";
-import { labelled, make, say, table, tabs } from "./dom.js";
+import { agreed, labelled, make, say, table, tabs } from "./dom.js";
 import { review } from "./review.js";
 
 const CLASSES = ["public", "internal", "confidential", "personal"];
@@ -160,7 +160,7 @@ async function diagram(feed) {
 async function versions(feed, refresh) {
   const found = await get(`feeds/${feed.name}/versions`);
   const back = (one) => make("button", { type: "button", "aria-label": `Roll back to version ${one.version}`, onclick: async () => {
-    if (!confirm(`Make version ${one.version} the latest again? Nothing is deleted.`)) return;
+    if (!await agreed(`Make version ${one.version} the latest again? Nothing is deleted.`, "Make it the latest")) return;
     const made = await post(`feeds/${feed.name}/rollback`, { to: one.version, base: feed.version });
     await refresh();
     say(`Version ${made.version} is version ${one.version} again.`);
