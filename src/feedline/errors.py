@@ -124,6 +124,10 @@ class ConfigurationError(TerminalError):
     """A setting, the catalogue or a schema file is wrong."""
 
 
+class FeedTakenError(ConfigurationError):
+    """A feed that is to be added has the name, a table or the subject of one that there is; nothing was changed."""
+
+
 class ControlMismatchError(TerminalError):
     """What was read or loaded does not agree with the control file or the manifest."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from feedline.catalog import Feed, load_catalog
+from feedline.cli.feeds_add import add_command
 from feedline.cli.output import format_option, print_json, print_table
 
 catalog_option = click.option(
@@ -21,7 +22,10 @@ catalog_option = click.option(
 
 @click.group()
 def feeds() -> None:
-    """Look at the feed catalogue."""
+    """Look at the feed catalogue, and add to it."""
+
+
+feeds.add_command(add_command)
 
 
 @feeds.command(

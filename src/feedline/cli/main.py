@@ -22,7 +22,7 @@ from feedline.security.redaction import redact, redact_logs
 # Name, place, and what `feedline --help` says: written here so that help imports no command.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "stack": ("feedline.cli.stack:stack", "Start, stop and look at the local stack."),
-    "feeds": ("feedline.cli.feeds:feeds", "Look at the feed catalogue."),
+    "feeds": ("feedline.cli.feeds:feeds", "Look at the feed catalogue, and add a feed from a sample."),
     "datagen": ("feedline.cli.datagen:datagen", "Make test data."),
     "produce": ("feedline.cli.produce:produce", "Send a business date's files of a feed to its topic."),
     "load": ("feedline.cli.load:load", "Load what a topic holds of a feed into its tables."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from feedline.errors import ConfigurationError
 from feedline.metadata.diff import schema_diff
 from feedline.metadata.evolution import evolve, plan_evolution, roll_back
 from feedline.metadata.ldm_files import feed_model
-from feedline.metadata.schema_files import write_schema
+from feedline.metadata.schema_files import read_schema, write_schema
 from feedline.services.metadata_state import CurrentFeed, MetadataState
 from feedline.settings import load_settings
 
@@ -26,16 +25,6 @@ file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=Fal
 
 def _state(settings: Path | None) -> MetadataState:
     return MetadataState(load_settings(settings))
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"the schema cannot be read: {error}", file=str(file)) from error
-    if not isinstance(document, dict):
-        raise ConfigurationError("the schema of a feed is an Avro record", file=str(file))
-    return document
 
 
 @click.command(
@@ -126,7 +115,7 @@ def check_command(*, feed: str, file: Path, settings: Path | None, output_format
     Changes nothing; ends with 4 when it is not compatible.
     """
     state = _state(settings)
-    current, schema = state.current(feed), _read(file)
+    current, schema = state.current(feed), read_schema(file)
     plan = plan_evolution(current.feed, schema, current.history)
     if output_format == "json":
         print_json(plan.document())
@@ -157,7 +146,7 @@ def register_command(*, feed: str, file: Path, why: str, keep_files: bool, setti
     Producers and loaders go on meanwhile. An incompatible schema is refused before anything is changed.
     """
     state = _state(settings)
-    current, schema = state.current(feed), _read(file)
+    current, schema = state.current(feed), read_schema(file)
     with state.warehouse() as connection:
         plan, version = evolve(
             current.feed,

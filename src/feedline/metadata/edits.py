@@ -43,7 +43,7 @@ def _make(schema: dict[str, Any], edit: Mapping[str, Any]) -> None:
     if "add" in edit:
         _add(schema, path, edit)
         return
-    fields, field = _find(schema, path)
+    fields, field = find_field(schema, path)
     if edit.get("remove"):
         fields.remove(field)
         return
@@ -56,6 +56,11 @@ def _make(schema: dict[str, Any], edit: Mapping[str, Any]) -> None:
     if edit.get("name") and edit["name"] != field["name"]:
         former, field["name"] = field["name"], _legal(edit["name"], path)
         field["aliases"] = [*(one for one in field.get("aliases", ()) if one != former), former]
+        now = renamed(path, {path: field["name"]})
+        keys = schema.get("businessKeys", ())
+        schema["businessKeys"] = [
+            now + key[len(path) :] if key == path or key.startswith(f"{path}.") else key for key in keys
+        ]
 
 
 def _add(schema: dict[str, Any], parent: str, edit: Mapping[str, Any]) -> None:
@@ -108,7 +113,19 @@ def _set_key(schema: dict[str, Any], path: str, *, is_key: bool) -> None:
     schema["businessKeys"] = [*keys, path] if is_key else keys
 
 
-def _find(schema: dict[str, Any], path: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def renamed(path: str, names: Mapping[str, str]) -> str:
+    """A path after renames; names: the new name of a field by its old path."""
+    parts, before = [], ""
+    for part in path.split("."):
+        whole = f"{before}{part}"
+        field = whole.removesuffix("[]")
+        parts.append(names.get(field, part.removesuffix("[]")) + ("[]" if part.endswith("[]") else ""))
+        before = f"{whole}."
+    return ".".join(parts)
+
+
+def find_field(schema: dict[str, Any], path: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The field at a path and the fields it stands among. Raises ConfigurationError."""
     parent, _, name = path.rpartition(".")
     record = _record_of(schema, parent.removesuffix("[]")) if parent else schema
     for field in record["fields"]:
@@ -120,7 +137,7 @@ def _find(schema: dict[str, Any], path: str) -> tuple[list[dict[str, Any]], dict
 def _record_of(schema: dict[str, Any], path: str) -> dict[str, Any]:
     """The record that a field holds, or whose array it holds."""
     names = named_types(schema)
-    _, field = _find(schema, path)
+    _, field = find_field(schema, path)
     spec, _ = resolve(field["type"], names, path)
     if kind_of(spec) in ("array", "map"):
         spec, _ = resolve(spec["items" if kind_of(spec) == "array" else "values"], names, path)

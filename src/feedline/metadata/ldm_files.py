@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import yaml
 from feedline.catalog import Catalog, Feed, default_catalog_path
 from feedline.errors import ConfigurationError
 from feedline.metadata.ldm import Attribute, Classification, Entity, LogicalModel, Relation, ldm_of_schema, merged
+from feedline.metadata.whole_files import replace_text
 
 FOLDER = "ldm"
 
@@ -56,16 +55,7 @@ def stale(catalog: Catalog, catalog_file: Path | None = None) -> list[str]:
 
 def write_ldm(path: Path, model: LogicalModel) -> None:
     """Writes the file whole or not at all; the same model gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as output:
-            output.write(yaml_of(model))
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    replace_text(path, yaml_of(model))
 
 
 def document_of(model: LogicalModel) -> dict[str, Any]:

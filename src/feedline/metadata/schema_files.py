@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from feedline.catalog import load_catalog
 from feedline.catalog_files import catalog_document
 from feedline.errors import ConfigurationError
 from feedline.metadata.ldm_files import feed_model, ldm_path, write_ldm
+from feedline.metadata.whole_files import replace_text
 
 WIDTH = 120
 
@@ -39,12 +38,23 @@ def _pretty(value: Any, indent: int, taken: int = 0) -> str:
     return "{\n" + ",\n".join(parts) + f"\n{' ' * indent}}}"
 
 
+def read_schema(file: Path) -> dict[str, Any]:
+    """The Avro record of a file. Raises ConfigurationError."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the schema cannot be read: {str(error)[:200]}", file=str(file)) from error
+    if not isinstance(document, dict):
+        raise ConfigurationError("the schema of a feed is an Avro record", file=str(file))
+    return document
+
+
 def write_schema(catalog_file: Path, feed: str, schema: Mapping[str, Any]) -> list[Path]:
     """Writes a feed's schema file and its model beside it, so that the next program that reads the catalogue has them;
     the files written. Raises ConfigurationError when the catalogue has no such feed or cannot be written."""
     try:
         path = catalog_file.parent / catalog_document(catalog_file)["feeds"][feed]["schema"]
-        _replace(path, schema_text(schema))
+        replace_text(path, schema_text(schema))
         changed = load_catalog(catalog_file).feed(feed)
         model = ldm_path(feed, catalog_file)
         write_ldm(model, feed_model(changed, catalog_file))
@@ -55,15 +65,3 @@ def write_schema(catalog_file: Path, feed: str, schema: Mapping[str, Any]) -> li
             file=str(catalog_file),
         ) from error
     return [path, model]
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as output:
-            output.write(text)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise

@@ -12,7 +12,13 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from feedline.metadata.registry_errors import SchemaRefusedError
-from feedline.services import catalogue_routes, discovery_routes, evolution_routes, registry_routes
+from feedline.services import (
+    catalogue_routes,
+    discovery_routes,
+    evolution_routes,
+    new_feed_routes,
+    registry_routes,
+)
 from feedline.services.auth import Authenticates
 from feedline.services.gate import OPEN_PATHS, protect
 from feedline.services.limits import MIB, Limits
@@ -53,6 +59,7 @@ def create_app(
     app.include_router(catalogue_routes.router)
     app.include_router(evolution_routes.router)
     app.include_router(discovery_routes.router)
+    app.include_router(new_feed_routes.router)
     app.include_router(registry_routes.router)
 
     @app.get("/health", tags=["service"])

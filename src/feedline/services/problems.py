@@ -20,6 +20,7 @@ from feedline.errors import (
     ConfigurationError,
     ControlMismatchError,
     FeedlineError,
+    FeedTakenError,
     LostRaceError,
     RecordTooLargeError,
     RetriableError,
@@ -43,6 +44,7 @@ _STATUS_OF: tuple[tuple[type[FeedlineError], HTTPStatus], ...] = (
     (SchemaMismatchError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ValidationFailedError, HTTPStatus.CONFLICT),
     (ControlMismatchError, HTTPStatus.CONFLICT),
+    (FeedTakenError, HTTPStatus.CONFLICT),
     (ConfigurationError, HTTPStatus.UNPROCESSABLE_ENTITY),
     # What the service shows to the broker or the registry was refused: not the caller's credentials.
     (AuthenticationError, HTTPStatus.BAD_GATEWAY),
