@@ -23,6 +23,11 @@ ADDED_FOLDER = "feeds"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def load_yaml(text: str) -> Any:
+    """The document of a YAML text. Raises yaml.YAMLError."""
+    return yaml.load(text, _LOADER)  # noqa: S506  a safe loader
+
+
 def default_catalog_path() -> Path:
     """`$FEEDLINE_CATALOG`, else the catalogue installed with the package, else the checkout's `include/feeds.yaml`."""
     named = os.environ.get(CATALOG_VARIABLE)
@@ -76,7 +81,7 @@ def feed_topics(file: Path | None = None) -> dict[str, str]:
 
 def _mapping(file: Path) -> Mapping[str, Any]:
     try:
-        document = yaml.load(file.read_text(encoding="utf-8"), _LOADER)  # noqa: S506  a safe loader
+        document = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise _error(f"the catalogue cannot be read: {error}", file) from error
     if not isinstance(document, Mapping):

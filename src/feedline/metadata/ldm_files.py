@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from feedline.catalog import Catalog, Feed, default_catalog_path
+from feedline.catalog_files import load_yaml
 from feedline.errors import ConfigurationError
 from feedline.metadata.ldm import Attribute, Classification, Entity, LogicalModel, Relation, ldm_of_schema, merged
 from feedline.metadata.whole_files import replace_text
@@ -25,7 +26,7 @@ def ldm_path(feed: str, catalog_file: Path | None = None) -> Path:
 def read_ldm(path: Path) -> LogicalModel:
     """Raises ConfigurationError naming the file for one that is missing or wrong."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
         return model_of(document)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"the logical model cannot be read: {error}", file=str(path)) from error
