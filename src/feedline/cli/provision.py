@@ -15,6 +15,7 @@ from feedline.cli.output import INCOMPLETE, format_option, print_json, print_tab
 from feedline.errors import FeedlineError, LostRaceError
 from feedline.provisioning import audit
 from feedline.provisioning.apply import apply
+from feedline.provisioning.books import default_books
 from feedline.provisioning.desired import read_desired
 from feedline.provisioning.drift import drift
 from feedline.provisioning.installation import Installation
@@ -22,8 +23,6 @@ from feedline.provisioning.plan import Allow, Plan, Risk
 from feedline.provisioning.state import ALL_PARTS, Part
 from feedline.settings import load_settings
 
-JOURNAL = Path(".local/provision.journal")
-AUDIT = Path(".local/provision-audit.jsonl")
 _COLOURS = {Risk.SAFE: "green", Risk.CAUTION: "yellow", Risk.IRREVERSIBLE: "red"}
 _SHOWN = 60
 
@@ -55,16 +54,16 @@ def _options(command: Command) -> Command:
 _journal = click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=JOURNAL,
-    show_default=True,
+    default=lambda: default_books().journal,
+    show_default="in $FEEDLINE_PROVISION_BOOKS, else .local",
     help="Where each step is noted; an apply that was killed is gone on with from it.",
 )
 _audit = click.option(
     "--audit",
     "audit_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=AUDIT,
-    show_default=True,
+    default=lambda: default_books().audit,
+    show_default="in $FEEDLINE_PROVISION_BOOKS, else .local",
     help="Who applied what when; only ever added to.",
 )
 _allow = click.option(
@@ -192,7 +191,7 @@ def _installation(
 ) -> Installation:
     chosen = load_settings(settings)
     desired = read_desired(chosen, load_catalog(chosen.catalog), file)
-    return Installation(chosen, desired, [Part(part) for part in parts] or ALL_PARTS, destroying=destroying)
+    return Installation(chosen, desired, [Part(part) for part in parts] or ALL_PARTS, destroying=destroying, told=say)
 
 
 def _carry_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,10 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from feedline.errors import ConfigurationError
 from feedline.kafka.admin import REQUEST_SECONDS, admin_client
 from feedline.kafka.errors import translate
+from feedline.kafka.quotas import read_quotas
+from feedline.kafka.reassignment import Placed
 from feedline.kafka.registry import RegistryClient, ask_registry, registry_client
+from feedline.provisioning.replication import has_throttle, placed_now
 from feedline.provisioning.state import ALL_PARTS, Actual, Desired, Part, SubjectState, TopicState, WantedSubject
 from feedline.security.cluster_access import current_rules, users
 from feedline.settings import Settings
@@ -32,7 +35,10 @@ def read_actual(
     Raises BrokerUnavailableError, RegistryUnavailableError, WarehouseUnavailableError, AuthenticationError.
     """
     wanted = set(parts)
-    found = _cluster(admin_client(settings.acting_as("provisioning").kafka), desired, wanted, {*count, *desired.absent})
+    kafka = settings.acting_as("provisioning").kafka
+    found = _cluster(kafka, desired, wanted, {*count, *desired.absent})
+    if Part.QUOTAS in wanted and desired.quotas:
+        found = replace(found, quotas=read_quotas(kafka))
     if Part.SCHEMAS in wanted:
         client = registry_client(settings.registry)
         there = set(ask_registry("the subjects", client.get_subjects))
@@ -46,7 +52,8 @@ def read_actual(
     return found
 
 
-def _cluster(admin: AdminClient, desired: Desired, parts: set[Part], count: set[str]) -> Actual:
+def _cluster(kafka: Mapping[str, Any], desired: Desired, parts: set[Part], count: set[str]) -> Actual:
+    admin = admin_client(kafka)
     try:
         listed = admin.list_topics(timeout=REQUEST_SECONDS)
     except KafkaException as error:
@@ -55,14 +62,14 @@ def _cluster(admin: AdminClient, desired: Desired, parts: set[Part], count: set[
     if Part.TOPICS in parts:
         ours = [name for name in (*desired.topics, *sorted(desired.absent)) if name in listed.topics]
         configs = topic_configs(admin, ours)
+        placed = placed_now(kafka, ours, listed.topics)
         for name in ours:
-            # A topic that was just made may have no leader for a moment; how many replicas it has is known.
             partitions = listed.topics[name].partitions
-            factor = min((len(one.replicas) for one in partitions.values()), default=0)
+            factor = _factor(list(placed[name].values()), desired.topics.get(name))
             keys = desired.topics[name].config if name in desired.topics else {}
             config = {key: configs[name][key] for key in keys if key in configs[name]}
             records = _records(admin, name, partitions) if name in count else 0
-            topics[name] = TopicState(name, len(partitions), factor, config, records)
+            topics[name] = TopicState(name, len(partitions), factor, config, records, has_throttle(configs[name]))
     return Actual(
         cluster_id=str(listed.cluster_id),
         brokers=len(listed.brokers),
@@ -72,6 +79,14 @@ def _cluster(admin: AdminClient, desired: Desired, parts: set[Part], count: set[
         users=frozenset(users(admin)) if Part.USERS in parts and desired.users else frozenset(),
         rules=frozenset(current_rules(admin)) if Part.RULES in parts and desired.rules else frozenset(),
     )
+
+
+def _factor(placed: list[Placed], wanted: TopicState | None) -> int:
+    """How many replicas a partition has: of those that differ from what is wanted, the fewest or the most."""
+    has = [len(one.settled) for one in placed]
+    if not has or wanted is None:
+        return min(has, default=0)
+    return min(has) if min(has) < wanted.replication_factor else max(has)
 
 
 def topic_configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:

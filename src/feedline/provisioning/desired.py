@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from feedline.batch.schemas import MANIFEST_SCHEMA, batch_schema, batch_subject,
 from feedline.catalog import Catalog, Topic, default_catalog_path
 from feedline.errors import ConfigurationError
 from feedline.kafka.admin import ERROR_PARTITIONS
+from feedline.kafka.quotas import QUOTA_KEYS, QuotaOf, Values
 from feedline.metadata.compatibility import DEFAULT_LEVEL
 from feedline.metadata.ldm_ddl import described
 from feedline.metadata.ldm_files import feed_model
@@ -23,7 +24,7 @@ from feedline.settings import Settings
 from feedline.warehouse.layout import feed_layout
 
 MS_PER_DAY = 24 * 3600 * 1000
-SECTIONS = {"limits", "topics", "absent_topics", "custodians", "drop_columns"}
+SECTIONS = {"limits", "topics", "absent_topics", "custodians", "quotas", "drop_columns"}
 _OWN_OPERATIONS = ("CREATE", "ALTER", "ALTER_CONFIGS", "DELETE")
 
 
@@ -58,12 +59,13 @@ def _desired(document: Mapping[str, Any], settings: Settings, catalog: Catalog) 
     topics |= {topic.name: topic_states(topic, cap)[0] for topic in explicit}
     custodians: Mapping[str, Any] = document.get("custodians") or {}
     secured = str(settings.kafka.get("security.protocol", "PLAINTEXT")).upper().startswith("SASL")
-    notes = () if secured else ("the cluster is in plain text: users and access rules are left out",)
+    notes = () if secured else ("the cluster is in plain text: users, their quotas and access rules are left out",)
     return Desired(
         topics=topics,
         absent=frozenset(map(str, document.get("absent_topics") or ())),
         users=_users(settings, custodians) if secured else {},
         rules=_rules(catalog, explicit, custodians) if secured else frozenset(),
+        quotas=_quotas(document.get("quotas") or (), secured=secured),
         subjects={one.name: one for one in wanted_subjects(catalog)},
         feeds=tuple(
             (feed, described(feed_layout(feed), feed_model(feed, settings.catalog))) for feed in catalog.feeds.values()
@@ -128,6 +130,24 @@ def _rules(catalog: Catalog, explicit: list[Topic], custodians: Mapping[str, Any
     ]
     theirs = [rule for name, entry in custodians.items() for rule in custodian_rules(str(name), str(entry["topic"]))]
     return frozenset([*rules(catalog.topics()), *own, *theirs])
+
+
+def _quotas(entries: Iterable[Mapping[str, Any]], *, secured: bool) -> dict[QuotaOf, Values]:
+    """By whom they are for; on a cluster that knows no users, those of client ids only."""
+    found: dict[QuotaOf, Values] = {}
+    for entry in entries:
+        values = {key: None if value is None else float(value) for key, value in entry.items() if key in QUOTA_KEYS}
+        others = set(entry) - set(QUOTA_KEYS) - {"user", "client"}
+        if others or not values or any(value is not None and value < 0 for value in values.values()):
+            raise ConfigurationError(
+                f"quotas: an entry needs values of {', '.join(QUOTA_KEYS)}, and knows no other key"
+            )
+        of = QuotaOf(str(entry.get("user", "")), str(entry.get("client", "")))
+        if of in found:
+            raise ConfigurationError(f"quotas: {of} is declared twice")
+        if secured or not of.user:
+            found[of] = values
+    return found
 
 
 def _column(name: str) -> tuple[str, str]:

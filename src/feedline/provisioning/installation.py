@@ -21,9 +21,11 @@ from confluent_kafka.admin import (
 from feedline.errors import BrokerUnavailableError
 from feedline.kafka.admin import REQUEST_SECONDS, admin_client
 from feedline.kafka.errors import translate
+from feedline.kafka.quotas import put_quotas
 from feedline.kafka.registry import ask_registry, register_schema, registry_client
 from feedline.provisioning.actual import read_actual, topic_configs
 from feedline.provisioning.plan import Change, Plan, plan, plan_destroy
+from feedline.provisioning.replication import Told, finish_throttle, set_replication
 from feedline.provisioning.state import ALL_PARTS, Desired, Part
 from feedline.security.cluster_access import put_rules, remove_rules, set_passwords
 from feedline.security.references import resolve
@@ -34,15 +36,23 @@ SHOWN_WITHIN_S = 60.0
 
 
 class Installation:
-    """Plans and makes changes with the principal of provisioning. destroying: the plan takes away what is declared.
+    """Plans and makes changes with the principal of provisioning. destroying: the plan takes away what is declared;
+    told: hears how far a step is that takes long.
 
     Safe for one thread.
     """
 
     def __init__(
-        self, settings: Settings, desired: Desired, parts: Iterable[Part] = ALL_PARTS, *, destroying: bool = False
+        self,
+        settings: Settings,
+        desired: Desired,
+        parts: Iterable[Part] = ALL_PARTS,
+        *,
+        destroying: bool = False,
+        told: Told = lambda _: None,
     ) -> None:
         self._settings, self._desired, self._parts, self._destroying = settings, desired, tuple(parts), destroying
+        self._told = told
 
     def plan(self) -> Plan:
         """What has to be done now. Raises what `read_actual` raises."""
@@ -58,9 +68,22 @@ class Installation:
             self._run([statement for one in changes for statement in one.after])
         elif part is Part.SCHEMAS:
             self._schemas(changes)
+        elif part is Part.QUOTAS:
+            by_text = {str(of): of for of in self._desired.quotas}
+            put_quotas(self._kafka, {by_text[one.target]: one.after for one in changes})
+        elif changes[0].action == "reassign":
+            bound = self._desired.limits.reassignment_mb_per_second
+            wanted = {one.target: int(one.after) for one in changes}
+            set_replication(self._kafka, wanted, mb_per_second=bound, told=self._told)
+        elif changes[0].action == "release":
+            finish_throttle(self._kafka, [one.target for one in changes])
         else:
-            admin = admin_client(self._settings.acting_as("provisioning").kafka)
+            admin = admin_client(self._kafka)
             {Part.USERS: self._users, Part.RULES: self._rules, Part.TOPICS: change_topics}[part](admin, changes)
+
+    @property
+    def _kafka(self) -> Mapping[str, Any]:
+        return self._settings.acting_as("provisioning").kafka
 
     def _users(self, admin: AdminClient, changes: Sequence[Change]) -> None:
         set_passwords(admin, {one.target: resolve(one.after["password"]) for one in changes})

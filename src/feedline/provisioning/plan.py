@@ -28,6 +28,7 @@ class Allow(StrEnum):
 
     DELETE_DATA = "delete-data"
     DROP_COLUMN = "drop-column"
+    FEWER_REPLICAS = "fewer-replicas"
     SHORTEN_RETENTION = "shorten-retention"
 
 
@@ -135,6 +136,15 @@ def _rules(desired: Desired, actual: Actual) -> Iterator[Change]:
         yield Change(Part.RULES, "allow", str(rule), None, "allowed")
 
 
+def _quotas(desired: Desired, actual: Actual) -> Iterator[Change]:
+    for of, values in sorted(desired.quotas.items()):
+        has = actual.quotas.get(of, {})
+        differing = {key: value for key, value in sorted(values.items()) if has.get(key) != value}
+        if differing:
+            before = {key: has.get(key) for key in differing}
+            yield Change(Part.QUOTAS, "set", str(of), before, differing, Risk.CAUTION)
+
+
 def _topics(desired: Desired, actual: Actual) -> Iterator[Change]:
     for name, topic in desired.topics.items():
         there = actual.topics.get(name)
@@ -156,10 +166,24 @@ def _topic_changes(wanted: TopicState, there: TopicState) -> Iterator[Change]:
         yield Change(
             Part.TOPICS, "shrink", wanted.name, there.partitions, wanted.partitions, Risk.IRREVERSIBLE, blocked=why
         )
-    if wanted.replication_factor != there.replication_factor:
-        why = f"made by hand: kafka-reassign-partitions with {wanted.replication_factor} replicas a partition"
-        before, after = there.replication_factor, wanted.replication_factor
-        yield Change(Part.TOPICS, "reassign", wanted.name, before, after, Risk.CAUTION, blocked=why)
+    fewer = wanted.replication_factor < there.replication_factor
+    moved = [_reassigned(wanted, there)] if wanted.replication_factor != there.replication_factor else []
+    # More replicas before a higher minimum of those in sync, and a lower minimum before fewer replicas: so records are
+    # taken all the while.
+    yield from moved if not fewer else ()
+    yield from _settings_changes(wanted, there)
+    yield from moved if fewer else ()
+    if there.throttled and not moved:
+        yield Change(Part.TOPICS, "release", wanted.name, "throttled", "not throttled")
+
+
+def _reassigned(wanted: TopicState, there: TopicState) -> Change:
+    before, after = there.replication_factor, wanted.replication_factor
+    needs = Allow.FEWER_REPLICAS if after < before else None
+    return Change(Part.TOPICS, "reassign", wanted.name, before, after, Risk.CAUTION, needs)
+
+
+def _settings_changes(wanted: TopicState, there: TopicState) -> Iterator[Change]:
     differing = {key: value for key, value in wanted.config.items() if there.config.get(key) != value}
     shorter = {key: value for key, value in differing.items() if key == "retention.ms" and _shorter(there, value)}
     for settings, risk, needs in (
@@ -238,14 +262,17 @@ def _problems(desired: Desired, actual: Actual) -> Iterator[str]:
     """The limits that the cluster would be over when everything was made."""
     new = [one for name, one in desired.topics.items() if name not in actual.topics]
     grown = [(one, actual.topics[name]) for name, one in desired.topics.items() if name in actual.topics]
-    for one in new:
+    for one in desired.topics.values():
         if one.replication_factor > actual.brokers:
             yield f"{one.name} needs {one.replication_factor} replicas, the cluster has {actual.brokers} brokers"
     topics = actual.all_topics + len(new)
     if topics > desired.limits.topics:
         yield f"there would be {topics} topics, more than the limit of {desired.limits.topics}"
     added = sum(one.partitions * one.replication_factor for one in new)
-    added += sum(max(0, one.partitions - there.partitions) * there.replication_factor for one, there in grown)
+    added += sum(
+        max(0, one.partitions * one.replication_factor - there.partitions * there.replication_factor)
+        for one, there in grown
+    )
     bound = desired.limits.replicas_per_broker * actual.brokers
     if added and actual.replicas + added > bound:
         total = actual.replicas + added
@@ -255,6 +282,7 @@ def _problems(desired: Desired, actual: Actual) -> Iterator[str]:
 _CHANGES_OF: Mapping[Part, Any] = {
     Part.USERS: _users,
     Part.RULES: _rules,
+    Part.QUOTAS: _quotas,
     Part.TOPICS: _topics,
     Part.SCHEMAS: _subjects,
     Part.TABLES: _tables,

@@ -9,6 +9,7 @@ from typing import Any
 
 from feedline.catalog import Feed
 from feedline.errors import ConfigurationError
+from feedline.kafka.quotas import QuotaOf, Values
 from feedline.security.principals import REGISTRY_TOPICS, SCHEMA_TOPIC, Rule
 from feedline.warehouse.layout import FeedLayout
 from feedline.warehouse.provision import Existing
@@ -20,6 +21,7 @@ class Part(StrEnum):
 
     USERS = "users"
     RULES = "rules"
+    QUOTAS = "quotas"
     TOPICS = "topics"
     SCHEMAS = "schemas"
     TABLES = "tables"
@@ -36,13 +38,15 @@ def is_internal(topic: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class TopicState:
     """A topic. config: the settings that are declared, or that differ from the brokers' defaults; records: offsets
-    between the first and the last of all partitions, of a topic that is there."""
+    between the first and the last of all partitions, of a topic that is there; throttled: whether a reassignment of its
+    replicas was bounded and has left that behind."""
 
     name: str
     partitions: int
     replication_factor: int
     config: Mapping[str, str]
     records: int = 0
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +70,29 @@ class SubjectState:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the cluster can carry. replicas_per_broker: Kafka's operators advise at most 4,000 partition replicas."""
+    """What the cluster can carry. replicas_per_broker: Kafka's operators advise at most 4,000 partition replicas;
+    reassignment_mb_per_second: of each broker's network, when replicas are moved; no bound when it is None."""
 
     topics: int = 2_000
     replicas_per_broker: int = 4_000
+    reassignment_mb_per_second: int | None = None
 
     def __post_init__(self) -> None:
-        if self.topics < 1 or self.replicas_per_broker < 1:
+        throttle = self.reassignment_mb_per_second
+        if self.topics < 1 or self.replicas_per_broker < 1 or (throttle is not None and throttle < 1):
             raise ConfigurationError("the limits of the cluster must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
     """Everything declared. absent: topics that must not be there. users: by name, where the password is read from.
-    notes: what was left out, and why."""
+    quotas: a value of None must not be there. notes: what was left out, and why."""
 
     topics: Mapping[str, TopicState] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rules: frozenset[Rule] = frozenset()
+    quotas: Mapping[QuotaOf, Values] = field(default_factory=dict)
     subjects: Mapping[str, WantedSubject] = field(default_factory=dict)
     feeds: tuple[tuple[Feed, FeedLayout], ...] = field(default=(), repr=False)
     dropped_columns: tuple[tuple[str, str], ...] = ()
@@ -113,5 +121,6 @@ class Actual:
     topics: Mapping[str, TopicState] = field(default_factory=dict)
     users: frozenset[str] = frozenset()
     rules: frozenset[Rule] = frozenset()
+    quotas: Mapping[QuotaOf, Mapping[str, float]] = field(default_factory=dict)
     subjects: Mapping[str, SubjectState] = field(default_factory=dict)
     tables: Existing = field(default_factory=dict, repr=False)

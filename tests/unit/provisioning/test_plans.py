@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from feedline.catalog import load_catalog
 from feedline.errors import ConfigurationError, LostRaceError
+from feedline.kafka.quotas import QuotaOf
 from feedline.provisioning import audit
 from feedline.provisioning.apply import apply
 from feedline.provisioning.desired import read_desired
@@ -60,6 +61,11 @@ class Model:
         there = self.there
         if one.part is Part.USERS:
             self.there = replace(there, users=there.users | {one.target})
+        elif one.part is Part.QUOTAS:
+            of = next(of for of in self.wanted.quotas if str(of) == one.target)
+            values = {**there.quotas.get(of, {}), **one.after}
+            kept = {key: value for key, value in values.items() if value is not None}
+            self.there = replace(there, quotas={**there.quotas, of: kept})
         elif one.part is Part.RULES:
             made = {rule for rule in self.wanted.rules if str(rule) == one.target}
             self.there = replace(there, rules=there.rules | made)
@@ -81,6 +87,10 @@ class Model:
                 del topics[one.target]
             elif one.action == "grow":
                 topics[one.target] = replace(topics[one.target], partitions=one.after)
+            elif one.action == "reassign":
+                topics[one.target] = replace(topics[one.target], replication_factor=one.after)
+            elif one.action == "release":
+                topics[one.target] = replace(topics[one.target], throttled=False)
             else:
                 has = topics[one.target]
                 topics[one.target] = replace(has, config={**has.config, **one.after})
@@ -112,9 +122,48 @@ def test_partitions_are_raised_and_never_taken_away():
     assert shrunk.held(list(Allow)) == shrunk.changes
 
 
-def test_another_replication_is_left_to_the_brokers_own_tool():
-    change = only(plan(desired(topic(factor=3)), actual(topic())))
-    assert "kafka-reassign-partitions" in change.blocked
+def with_minimum(one, replicas):
+    return replace(one, config={**one.config, "min.insync.replicas": str(replicas)})
+
+
+def test_records_are_taken_all_the_while_that_replicas_are_raised_or_lowered(tmp_path):
+    small, large = with_minimum(topic(factor=1), 1), with_minimum(topic(factor=3), 2)
+    raised = plan(desired(large), actual(small))
+    assert [(one.action, one.needs) for one in raised.changes] == [("reassign", None), ("set", None)]
+    lowered = plan(desired(small), actual(large))
+    assert [(one.action, one.needs) for one in lowered.changes] == [("set", None), ("reassign", Allow.FEWER_REPLICAS)]
+    model = Model(desired(large), actual(small))
+    apply(model.plan(), model, tmp_path / "journal")
+    assert model.plan().changes == ()
+
+
+def test_more_replicas_than_brokers_are_refused_before_anything_is_begun():
+    assert "3 brokers" in plan(desired(topic(factor=4)), actual(topic(factor=3))).problems[0]
+
+
+def test_a_throttle_that_a_killed_reassignment_left_is_taken_away(tmp_path):
+    model = Model(desired(topic()), actual(replace(topic(), throttled=True)))
+    assert only(model.plan()).action == "release"
+    apply(model.plan(), model, tmp_path / "journal")
+    assert model.plan().changes == ()
+
+
+def test_quotas_that_are_named_are_set_and_others_left_alone(tmp_path):
+    of, everyone = QuotaOf("a"), QuotaOf("*", "c")
+    wanted = desired(
+        quotas={of: {"producer_byte_rate": 5.0, "request_percentage": None}, everyone: {"consumer_byte_rate": 1.0}}
+    )
+    there = actual(quotas={of: {"producer_byte_rate": 4.0, "consumer_byte_rate": 9.0, "request_percentage": 2.0}})
+    model = Model(wanted, there)
+    found = model.plan()
+    assert [one.target for one in found.changes] == ["user * client c", "user a"]
+    assert drift(found)[1] == (
+        "quotas user a: producer_byte_rate is 4.0, declared 5.0; "
+        "quotas user a: request_percentage is 2.0, declared nothing"
+    )
+    apply(found, model, tmp_path / "journal")
+    assert model.there.quotas[of] == {"producer_byte_rate": 5.0, "consumer_byte_rate": 9.0}
+    assert model.plan().changes == ()
 
 
 def test_a_longer_retention_is_set_and_a_shorter_one_needs_its_word():
@@ -236,8 +285,8 @@ def test_a_journal_whose_last_line_was_cut_off_is_read(tmp_path):
 _names = st.sampled_from(["A", "B", "C"])
 _topics = st.dictionaries(
     _names,
-    st.tuples(st.integers(1, 9), st.sampled_from([1, 5, 9])),
-).map(lambda found: [topic(name, size, days=days) for name, (size, days) in found.items()])
+    st.tuples(st.integers(1, 9), st.sampled_from([1, 5, 9]), st.integers(1, 3)),
+).map(lambda found: [topic(name, size, factor, days) for name, (size, days, factor) in found.items()])
 _rules = st.frozensets(st.builds(Rule, _names, st.just("TOPIC"), _names, st.sampled_from(["READ", "WRITE"])))
 
 
@@ -294,8 +343,33 @@ def test_a_custodian_has_rules_and_a_password_by_reference_only(tmp_path):
     assert "sesame" not in str(refused.value)
 
 
+def test_a_quota_of_a_user_needs_a_cluster_that_knows_users(tmp_path):
+    file = tmp_path / "provisioning.yaml"
+    file.write_text(
+        "quotas: [{user: a, producer_byte_rate: 5, request_percentage: null}, {client: '*', consumer_byte_rate: 7}]"
+    )
+    clients = {QuotaOf(client="*"): {"consumer_byte_rate": 7.0}}
+    assert read_desired(_settings(), load_catalog(), file).quotas == clients
+    users = {QuotaOf("a"): {"producer_byte_rate": 5.0, "request_percentage": None}}
+    secured = _settings(**{"security.protocol": "SASL_SSL"})
+    assert read_desired(secured, load_catalog(), file).quotas == {**users, **clients}
+
+
 @pytest.mark.parametrize(
-    "text", ["topics: 7", "topics: {T: {partitions: many}}", "other: 1", "[", "limits: {topics: 0}", "- a"]
+    "text",
+    [
+        "quotas: [{user: a}]",
+        "quotas: [{producer_byte_rate: 1}]",
+        "quotas: [{user: a, producer_byte_rate: -1}]",
+        "quotas: [{user: a, producer_byte_rate: 1, speed: 2}]",
+        "quotas: [{client: a, producer_byte_rate: 1}, {client: a, consumer_byte_rate: 1}]",
+        "topics: 7",
+        "topics: {T: {partitions: many}}",
+        "other: 1",
+        "[",
+        "limits: {topics: 0}",
+        "- a",
+    ],
 )
 def test_a_wrong_file_is_refused_with_its_name(tmp_path, text):
     file = tmp_path / "provisioning.yaml"
