@@ -13,7 +13,7 @@ from feedline.services.auth import Authenticator, read_access
 from feedline.settings import load_settings
 
 # Name to module; each has `create_app(settings, authenticator)`.
-SERVICES = {"metadata": "feedline.services.metadata_api"}
+SERVICES = {"metadata": "feedline.services.metadata_api", "provisioning": "feedline.services.provisioning_api"}
 
 
 @click.command(
@@ -22,6 +22,7 @@ Examples:
   feedline keys add me --role engineer
   feedline serve metadata
   feedline serve metadata --port 8090 --host 0.0.0.0 --cert server.pem --cert-key server.key
+  feedline serve provisioning --port 8091
   feedline serve metadata --settings production.json""",
 )
 @click.argument("service", type=click.Choice(sorted(SERVICES)))
