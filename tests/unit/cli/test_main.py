@@ -30,7 +30,7 @@ def failing(monkeypatch):
         def command():
             raise error
 
-        monkeypatch.setattr(main, "COMMANDS", {"feeds": ("tests_fake:command", "Fails.")})
+        monkeypatch.setattr(main_group, "_lazy", {"feeds": ("tests_fake:command", "Fails.")})
         monkeypatch.setitem(sys.modules, "tests_fake", type(sys)("tests_fake"))
         sys.modules["tests_fake"].command = command
 
@@ -70,7 +70,7 @@ def test_an_unknown_command_is_a_wrong_call():
 
 
 def test_a_missing_package_of_one_command_names_the_package(monkeypatch):
-    monkeypatch.setattr(main, "COMMANDS", {"feeds": ("no_such_package.cli:feeds", "")})
+    monkeypatch.setattr(main_group, "_lazy", {"feeds": ("no_such_package.cli:feeds", "")})
     result = CliRunner().invoke(main_group, ["feeds"])
     assert result.exit_code == 1
     assert "`feedline feeds` needs the package 'no_such_package'" in result.stderr
