@@ -55,7 +55,7 @@ async function show() {
   say("");
   try {
     if (kind === "feeds" && name) main.replaceChildren(...(await feedPage(name, path, refresh)));
-    else if (kind === "discover") main.replaceChildren(...discoverPage(feeds));
+    else if (kind === "discover") main.replaceChildren(...discoverPage(feeds, refresh));
     else main.replaceChildren(make("h2", {}, "Feeds"), overview());
     if (document.activeElement === document.body) main.focus();
   } catch (error) {

@@ -2,9 +2,8 @@
 
 import { get, post, put, text } from "./api.js";
 import { agreed, labelled, make, say, table, tabs } from "./dom.js";
+import { fieldTable } from "./fields.js";
 import { review } from "./review.js";
-
-const CLASSES = ["public", "internal", "confidential", "personal"];
 
 export async function feedPage(name, path, refresh) {
   const feed = await get(`feeds/${name}`);
@@ -25,95 +24,23 @@ export async function feedPage(name, path, refresh) {
 }
 
 function fields(feed, path, refresh) {
-  const edits = new Map();
-  const words = new Map();
-  const rows = new Map();
-  const filter = make("input", { type: "search", autocomplete: "off" });
   const pending = make("p", { class: "soft", role: "status" }, "No changes yet.");
   const results = make("div");
-  const count = () => {
+  const changed = () => {
     const n = edits.size + words.size;
     pending.textContent = n ? `${edits.size} changes of the schema, ${words.size} of words.` : "No changes yet.";
     reviewButton.disabled = !edits.size;
     saveButton.disabled = !words.size;
   };
-  const draw = (one, editing) => {
-    const row = editing ? editor(one, edits, words, done) : shown(one, edits, words, () => done(one, true));
-    rows.get(one.path)?.replaceWith(row);
-    rows.set(one.path, row);
-    return row;
-  };
-  const done = (one, editing) => {
-    const row = draw(one, editing);
-    row.querySelector(editing ? "input" : "button")?.focus();
-    count();
-  };
+  const { node, filter, edits, words, show } = fieldTable(`Fields of ${feed.title}`, feed.fields, { changed });
   const reviewButton = make("button", { type: "button", class: "main", disabled: true, onclick: async () => {
     results.replaceChildren(await review(feed, { edits: [...edits.values()], base: feed.version }, refresh));
     results.querySelector("h3").focus();
   } }, "Review changes");
   const saveButton = make("button", { type: "button", disabled: true, onclick: () => save(feed, words, refresh) }, "Save words");
-  filter.addEventListener("input", () => {
-    const wanted = filter.value.toLowerCase();
-    for (const one of feed.fields)
-      rows.get(one.path).hidden = !`${one.path} ${one.business_name} ${one.description} ${one.classification} ${one.type}`.toLowerCase().includes(wanted);
-  });
-  const list = table(`Fields of ${feed.title}`, ["Field", "Type", "Optional", "Key", "Business name", "Classification", "Description", "Change"],
-    feed.fields.map((one) => draw(one, false)));
-  if (path && rows.has(path)) requestAnimationFrame(() => {
-    rows.get(path).scrollIntoView({ block: "center" });
-    rows.get(path).querySelector("button")?.focus({ preventScroll: true });
-  });
+  if (path) show(path);
   return make("div", {},
-    make("div", { class: "row" }, labelled("Filter", filter), saveButton, reviewButton), pending, list, adder(edits, count), results);
-}
-
-function shown(one, edits, words, edit) {
-  const change = { ...one, ...words.get(one.path), ...edits.get(one.path) };
-  const touched = edits.has(one.path) || words.has(one.path);
-  const cells = [
-    make("td", { class: `mono d${Math.min(one.depth, 4)}` }, change.name, one.aliases.length ? make("small", {}, ` was ${one.aliases.join(", ")}`) : null),
-    make("td", { class: "mono" }, change.type), make("td", {}, change.optional ? "yes" : ""), make("td", {}, change.key ? "key" : ""),
-    make("td", {}, change.business_name), make("td", {}, change.classification ? make("span", { class: "tag" }, change.classification) : ""),
-    make("td", {}, change.doc !== one.doc ? change.doc : change.description),
-    make("td", {}, make("button", { type: "button", "aria-label": `Edit ${one.path}`, onclick: edit }, "Edit")),
-  ];
-  return make("tr", { class: `${touched ? "edited" : ""} ${change.remove ? "removed" : ""}` }, cells);
-}
-
-function editor(one, edits, words, done) {
-  const now = { ...one, ...words.get(one.path), ...edits.get(one.path) };
-  const input = (label, value) => make("input", { type: "text", value: value ?? "", "aria-label": `${label} of ${one.path}` });
-  const box = (label, checked) => make("input", { type: "checkbox", checked: Boolean(checked), "aria-label": `${label}: ${one.path}` });
-  const name = input("Name", now.name), type = input("Type", now.type === one.type ? one.editable : now.type);
-  const optional = box("Optional", now.optional), key = box("Key", now.key);
-  const business = input("Business name", now.business_name), doc = input("Description", now.doc !== one.doc ? now.doc : now.description);
-  const kind = make("select", { "aria-label": `Classification of ${one.path}` },
-    CLASSES.map((each) => make("option", { value: each, selected: each === now.classification }, each)));
-  type.disabled = optional.disabled = !one.leaf;
-  key.disabled = business.disabled = kind.disabled = !one.column;
-  const keep = () => {
-    const edit = { path: one.path };
-    if (name.value.trim() !== one.name) edit.name = name.value.trim();
-    if (one.leaf && type.value.trim() !== one.editable) edit.type = type.value.trim();
-    if (one.leaf && optional.checked !== one.optional) edit.optional = optional.checked;
-    if (one.column && key.checked !== one.key) edit.key = key.checked;
-    if (!one.column && doc.value !== one.doc) edit.doc = doc.value;
-    const word = {};
-    if (one.column && business.value !== one.business_name) word.business_name = business.value;
-    if (one.column && kind.value !== one.classification) word.classification = kind.value;
-    if (one.column && doc.value !== one.description) word.description = doc.value;
-    Object.keys(edit).length > 1 ? edits.set(one.path, edit) : edits.delete(one.path);
-    Object.keys(word).length ? words.set(one.path, word) : words.delete(one.path);
-    done(one, false);
-  };
-  const cancel = () => { edits.delete(one.path); words.delete(one.path); done(one, false); };
-  const remove = () => { edits.set(one.path, { path: one.path, remove: true }); done(one, false); };
-  const keys = (event) => { if (event.key === "Enter") keep(); if (event.key === "Escape") cancel(); };
-  return make("tr", { class: "edited", onkeydown: (event) => event.target.tagName === "INPUT" && keys(event) },
-    [name, type, optional, key, business, kind, doc].map((each) => make("td", {}, each)),
-    make("td", {}, make("button", { type: "button", class: "main", onclick: keep }, "Keep"), " ",
-      make("button", { type: "button", onclick: cancel }, "Undo"), " ", make("button", { type: "button", onclick: remove }, "Remove")));
+    make("div", { class: "row" }, labelled("Filter", filter), saveButton, reviewButton), pending, node, adder(edits, changed), results);
 }
 
 function adder(edits, count) {
