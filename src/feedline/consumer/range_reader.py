@@ -65,6 +65,21 @@ def read_range(
     Raises OffsetsExpiredError when the range is no longer on the topic, BrokerUnavailableError when nothing came for
     `budget_s`. The client is closed when the iterator ends, fails or is closed.
     """
+    handed_over = read_messages(kafka, load_range, budget_s=budget_s, group_id=group_id)
+    try:
+        for messages in handed_over:
+            for message in messages:
+                batch = batch_of(message, load_range.feed, on_corrupt)
+                if batch is not None:
+                    yield batch
+    finally:
+        handed_over.close()
+
+
+def read_messages(
+    kafka: Mapping[str, Any], load_range: LoadRange, *, budget_s: float = BUDGET_SECONDS, group_id: str | None = None
+) -> Generator[list[Message]]:
+    """Every message in the range, whatever it is, some at a time; see `read_range`."""
     if not load_range.spans:
         return
     handed: queue.Queue[list[Message]] = queue.Queue(1)
@@ -87,11 +102,7 @@ def read_range(
     )
     consumer.start()
     try:
-        for messages in _until_its_end(consumer, handed, kafka, load_range, budget_s):
-            for message in messages:
-                batch = batch_of(message, load_range.feed, on_corrupt)
-                if batch is not None:
-                    yield batch
+        yield from _until_its_end(consumer, handed, kafka, load_range, budget_s)
     finally:
         left.set()
         consumer.stop()

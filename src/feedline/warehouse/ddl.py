@@ -92,10 +92,9 @@ CONTROL_STATEMENTS = (
 
 def feed_statements(feed: Feed, layout: FeedLayout) -> tuple[str, ...]:
     """Create what is not there yet of one feed: fence, tables, views; what is there stays as it is."""
-    fence = fence_table(feed.table)
     return (
         create_fence(feed),
-        f"INSERT INTO {fence} (TURN) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM {fence})",
+        fill_fence(fence_table(feed.table)),
         *(create_table(table) for table in layout.tables()),
         create_current_view(feed, layout),
         *(create_current_child_view(feed, child) for child in layout.children),
@@ -103,12 +102,24 @@ def feed_statements(feed: Feed, layout: FeedLayout) -> tuple[str, ...]:
 
 
 def create_fence(feed: Feed) -> str:
-    purpose = comment(f"Locked by the load of {feed.name} that is writing.")
-    return f"CREATE TABLE IF NOT EXISTS {fence_table(feed.table)} (TURN NUMBER(19,0) NOT NULL) COMMENT = {purpose}"
+    return create_fence_table(fence_table(feed.table), feed.name)
 
 
-def create_table(table: TableLayout, schema: str = DATA_SCHEMA) -> str:
-    columns = ",\n".join(f"  {column_definition(column)}" for column in (*table.columns, *metadata_of(table)))
+def create_fence_table(fence: str, name: str) -> str:
+    """name: of what is loaded behind it."""
+    purpose = comment(f"Locked by the load of {name} that is writing.")
+    return f"CREATE TABLE IF NOT EXISTS {fence} (TURN NUMBER(19,0) NOT NULL) COMMENT = {purpose}"
+
+
+def fill_fence(fence: str) -> str:
+    """Its one row, unless it is there."""
+    return f"INSERT INTO {fence} (TURN) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM {fence})"
+
+
+def create_table(table: TableLayout, schema: str = DATA_SCHEMA, metadata: Collection[Column] | None = None) -> str:
+    """metadata: the columns of where a row came from, a feed's when they are not named."""
+    named = metadata_of(table) if metadata is None else metadata
+    columns = ",\n".join(f"  {column_definition(column)}" for column in (*table.columns, *named))
     return f"CREATE TABLE IF NOT EXISTS {data_table(table.name, schema)} (\n{columns}\n) COMMENT = {comment(table.doc)}"
 
 
@@ -118,8 +129,8 @@ def column_definition(column: Column) -> str:
     return f"{quoted(column.name)} {column.sql_type}{remark}"
 
 
-def add_column(table: TableLayout, column: Column) -> str:
-    return f"ALTER TABLE {data_table(table.name)} ADD COLUMN {column_definition(column)}"
+def add_column(table: TableLayout, column: Column, schema: str = DATA_SCHEMA) -> str:
+    return f"ALTER TABLE {data_table(table.name, schema)} ADD COLUMN {column_definition(column)}"
 
 
 def widen_column(table: TableLayout, column: Column) -> str:

@@ -122,20 +122,21 @@ def feed_layout(feed: Feed, schema: AvroSchema | None = None) -> FeedLayout:
     Raises ConfigurationError naming the field when the schema has something no column can hold, contains itself, or
     is deeper or larger than any table.
     """
-    record = feed.schema if schema is None else schema
+    return record_layout(feed.name, feed.table, feed.schema if schema is None else schema, title=feed.title)
+
+
+def record_layout(name: str, table: str, record: AvroSchema, *, title: str = "") -> FeedLayout:
+    """As `feed_layout`, of any record. name: what errors call it; title: of the table when the record has no doc."""
     try:
-        walk = _Walk(feed.name, feed.table, named_types(record))
+        walk = _Walk(name, table, named_types(record))
         columns = tuple(walk.columns(record, ()))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigurationError(
-            f"the schema cannot be read: {type(error).__name__} {str(error)[:80]}", feed=feed.name
+            f"the schema cannot be read: {type(error).__name__} {str(error)[:80]}", feed=name
         ) from error
-    layout = FeedLayout(
-        TableLayout(feed.table, str(record.get("doc", feed.title)), columns),
-        tuple(walk.children),
-    )
-    for table in layout.tables():
-        _check_unique(table, feed.name)
+    layout = FeedLayout(TableLayout(table, str(record.get("doc", title)), columns), tuple(walk.children))
+    for one in layout.tables():
+        _check_unique(one, name)
     return layout
 
 

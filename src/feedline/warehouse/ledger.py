@@ -8,14 +8,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from snowflake.connector import SnowflakeConnection
 
 from feedline.catalog import Feed
 from feedline.consumer.range_reader import group_of
-from feedline.errors import ConfigurationError, LostRaceError, WarehouseUnavailableError
+from feedline.consumer.ranges import LoadRange, PartitionSpan
+from feedline.errors import ConfigurationError, FeedlineError, LostRaceError, WarehouseUnavailableError
 from feedline.warehouse.connection import Session
 from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, fence_table, literal
 
@@ -110,6 +111,26 @@ def begin_behind(session: Session, fence: str, purpose: str, *, budget_s: float,
             raise ConfigurationError(f"{fence} is empty: provision the tables again", feed=feed)
 
 
+def remaining(load_range: LoadRange, positions: dict[int, Checkpoint]) -> LoadRange:
+    """The part of a range that lies after the checkpoints; raises LostRaceError when one is before the range."""
+    spans: list[PartitionSpan] = []
+    for span in load_range.spans:
+        at = positions.get(span.partition)
+        if at is not None and at.next_offset < span.start:
+            raise LostRaceError(
+                f"the range begins at offset {span.start} but only those below {at.next_offset} are loaded: "
+                "an earlier load is still to come, or plan again",
+                feed=load_range.feed,
+                topic=load_range.topic,
+                partition=span.partition,
+                offset=at.next_offset,
+            )
+        start = max(span.start, at.next_offset) if at else span.start
+        if start < span.end:
+            spans.append(replace(span, start=start))
+    return LoadRange(load_range.feed, load_range.topic, tuple(spans))
+
+
 def move_checkpoints(session: Session, feed: str, topic: str, moves: Collection[Move], at: datetime) -> None:
     """Compare-and-swap of every partition, inside the caller's transaction.
 
@@ -159,6 +180,26 @@ def require_unmoved(found: Mapping[int, Checkpoint], moves: Collection[Move], fe
                 partition=move.partition,
                 offset=move.before.next_offset if move.before else None,
             )
+
+
+def commit(session: Session, feed: str, topic: str, moves: Collection[Move]) -> None:
+    """Commits the transaction that made these moves. Raises WarehouseUnavailableError when it did not, or may not."""
+    try:
+        session.execute("COMMIT", doing="the commit was not confirmed")
+    except FeedlineError as error:
+        # The answer is lost, not the outcome: only this transaction can have made just these moves. A session that
+        # may still be in it would see them whether they are committed or not.
+        if not session.rollback():
+            raise WarehouseUnavailableError(
+                f"{error.reason}; whether it was committed is not known: try again, what is loaded is not loaded twice",
+                feed=feed,
+                topic=topic,
+            ) from error
+        found = checkpoints(session, feed, topic)
+        if any(found.get(move.partition) != move.after for move in moves):
+            raise WarehouseUnavailableError(
+                f"{error.reason}; the checkpoints have not moved, try again", feed=feed, topic=topic
+            ) from error
 
 
 def _of_group(feed: str, topic: str) -> str:

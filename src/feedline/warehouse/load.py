@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -24,14 +24,11 @@ from snowflake.connector import SnowflakeConnection
 
 from feedline.batch.consumed import ConsumedBatch
 from feedline.catalog import Feed
-from feedline.consumer.ranges import LoadRange, PartitionSpan
+from feedline.consumer.ranges import LoadRange
 from feedline.errors import (
     ConfigurationError,
     CorruptBatchError,
-    FeedlineError,
-    LostRaceError,
     RetriableError,
-    WarehouseUnavailableError,
 )
 from feedline.warehouse import ledger
 from feedline.warehouse.chunk import Prepared, chunks, prepare
@@ -102,7 +99,7 @@ def remaining(connection: SnowflakeConnection, feed: Feed, load_range: LoadRange
     Raises LostRaceError when a checkpoint is before the range: what lies between is not this range's to skip.
     """
     session = Session(connection, feed=feed.name, topic=load_range.topic)
-    return _remaining(load_range, ledger.checkpoints(session, feed.name, load_range.topic))
+    return ledger.remaining(load_range, ledger.checkpoints(session, feed.name, load_range.topic))
 
 
 def load_batches(
@@ -135,7 +132,7 @@ def load_batches(
     # The stand-in keeps COPY's metadata in the current database; to an account it makes no difference.
     session.execute(f"USE DATABASE {DATABASE}", doing=f"cannot use the database {DATABASE}")
     positions = ledger.checkpoints(session, feed.name, load_range.topic)
-    todo = _remaining(load_range, positions)
+    todo = ledger.remaining(load_range, positions)
     result = result or LoadResult(feed.name, load_range.topic)
     if not todo.spans:
         result.checkpoints = {p: c.next_offset for p, c in positions.items()}
@@ -158,25 +155,6 @@ def load_batches(
         load.run(batches)
     result.checkpoints = {p: c.next_offset for p, c in load.positions.items()}
     return result
-
-
-def _remaining(load_range: LoadRange, positions: dict[int, Checkpoint]) -> LoadRange:
-    spans: list[PartitionSpan] = []
-    for span in load_range.spans:
-        at = positions.get(span.partition)
-        if at is not None and at.next_offset < span.start:
-            raise LostRaceError(
-                f"the range begins at offset {span.start} but only those below {at.next_offset} are loaded: "
-                "an earlier load is still to come, or plan again",
-                feed=load_range.feed,
-                topic=load_range.topic,
-                partition=span.partition,
-                offset=at.next_offset,
-            )
-        start = max(span.start, at.next_offset) if at else span.start
-        if start < span.end:
-            spans.append(replace(span, start=start))
-    return LoadRange(load_range.feed, load_range.topic, tuple(spans))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -291,30 +269,9 @@ class _Load:
             # Also when a signal ends the task here: an open transaction would keep the feed's turn.
             self.session.rollback()
             raise
-        self._commit(moves)
+        ledger.commit(self.session, self.feed.name, self.todo.topic, moves)
         self.on_step(Step.COMMITTED)
         return True
-
-    def _commit(self, moves: Sequence[Move]) -> None:
-        try:
-            self.session.execute("COMMIT", doing="the commit was not confirmed")
-        except FeedlineError as error:
-            # The answer is lost, not the outcome: only this transaction can have made just these moves. A session that
-            # may still be in it would see them whether they are committed or not.
-            if not self.session.rollback():
-                raise WarehouseUnavailableError(
-                    f"{error.reason}; whether it was committed is not known: try again, what is loaded is not loaded "
-                    "twice",
-                    feed=self.feed.name,
-                    topic=self.todo.topic,
-                ) from error
-            found = ledger.checkpoints(self.session, self.feed.name, self.todo.topic)
-            if any(found.get(move.partition) != move.after for move in moves):
-                raise WarehouseUnavailableError(
-                    f"{error.reason}; the checkpoints have not moved, try again",
-                    feed=self.feed.name,
-                    topic=self.todo.topic,
-                ) from error
 
     def _count(self, chunk: Prepared) -> None:
         result = self.result

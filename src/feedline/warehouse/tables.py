@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from feedline.catalog import Feed
 from feedline.errors import ConfigurationError
@@ -23,21 +23,27 @@ TableColumns = Mapping[str, Mapping[str, tuple[int, int] | None]]
 
 def table_columns(session: Session, feed: Feed, schema: str = "IHUB") -> TableColumns:
     """The columns that the feed's table and child tables have now."""
-    children = literal(f"{feed.table}{NESTING}")
+    return columns_of(session, feed.table, schema)
+
+
+def columns_of(session: Session, table: str, schema: str) -> TableColumns:
+    """The columns that a table and its child tables have now."""
+    children = literal(f"{table}{NESTING}")
     rows = session.execute(
         "SELECT TABLE_NAME, COLUMN_NAME, NUMERIC_PRECISION, NUMERIC_SCALE "
         f"FROM {DATABASE}.INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = {literal(schema)} "
-        f"AND (TABLE_NAME = {literal(feed.table)} OR STARTSWITH(TABLE_NAME, {children}))",
+        f"AND (TABLE_NAME = {literal(table)} OR STARTSWITH(TABLE_NAME, {children}))",
         doing="cannot read the columns of the tables",
     )
     found: dict[str, dict[str, tuple[int, int] | None]] = defaultdict(dict)
-    for table, column, precision, scale in rows:
-        found[table][column] = None if precision is None else (int(precision), int(scale or 0))
+    for name, column, precision, scale in rows:
+        found[name][column] = None if precision is None else (int(precision), int(scale or 0))
     return dict(found)
 
 
-def require_columns(columns: TableColumns, layout: FeedLayout) -> None:
-    """Raises ConfigurationError unless every column of the layout is there and wide enough.
+def require_columns(columns: TableColumns, layout: FeedLayout, metadata: Collection[Column] | None = None) -> None:
+    """Raises ConfigurationError unless every column of the layout, and of the metadata (a feed's when not named), is
+    there and wide enough.
 
     COPY would pass over a column that is missing and round a number that is too fine, and say nothing.
     """
@@ -45,7 +51,7 @@ def require_columns(columns: TableColumns, layout: FeedLayout) -> None:
         there = columns.get(table.name)
         if there is None:
             raise ConfigurationError(f"there is no table {table.name}: provision the feed's tables first")
-        for column in (*table.columns, *metadata_of(table)):
+        for column in (*table.columns, *(metadata_of(table) if metadata is None else metadata)):
             if column.name not in there:
                 raise _too_small(table.name, column, "is missing: provision the feed's tables again")
             wanted = _NUMBER.fullmatch(column.sql_type)

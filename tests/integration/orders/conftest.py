@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.integration.orders.load_bench import LoadBench
 from tests.integration.orders.order_world import PARTITIONS
 
 from feedline.orders.provision import provision_orders
 from feedline.orders.topics import OrderTopics
+from feedline.orders.warehouse.tables import provision_order_tables
 from feedline.services.api_keys import add_key
 from feedline.services.roles import Role
 
@@ -52,3 +54,9 @@ def settings_file(stack, tmp_path):
     file = tmp_path / "settings.json"
     file.write_text((stack.home / "settings.json").read_text())
     return file
+
+
+@pytest.fixture
+def bench(warehouse_settings, connection, topics):
+    provision_order_tables(connection)
+    return LoadBench(warehouse_settings, topics, connection)

@@ -1,0 +1,1 @@
+"""Orders in the warehouse: their events, executions and state, loaded once."""

@@ -1,0 +1,70 @@
+"""What of the topics becomes no row, reported on `orders.ERROR`: the message as it was, with where it lay and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from feedline.batch.error_record import MAX_REASON, Origin, place_id
+from feedline.consumer.messages import headers_of, place_of
+from feedline.kafka.config import producer_config
+from feedline.kafka.errors import translate
+from feedline.kafka.renewal import open_client
+from feedline.orders.warehouse.judging import Verdict
+
+
+class Refusals:
+    """Sends to one error topic, one at a time; has no client until there is something to send."""
+
+    def __init__(self, kafka: Mapping[str, Any], error_topic: str) -> None:
+        self._kafka = kafka
+        self._topic = error_topic
+        self._producer: Producer | None = None
+
+    def report(self, message: Message, verdict: Verdict, reason: str) -> None:
+        """Returns when all in-sync replicas have it; raises BrokerUnavailableError or TerminalError when not.
+
+        The id is made of the message's place: whoever refuses the same message, and however often, gives it the same.
+        """
+        if self._producer is None:
+            self._producer = open_client(Producer, producer_config(self._kafka))
+        origin = Origin(str(message.topic()), *place_of(message))
+        kept: list[tuple[str, Any]] = list(headers_of(message) or [])
+        told = [
+            ("reason", reason[:MAX_REASON].encode(errors="replace")),
+            ("errorCode", verdict.value.encode()),
+            ("errorId", place_id(origin).encode()),
+            *origin.to_kafka(),
+        ]
+        reports: list[KafkaError | None] = []
+        try:
+            self._producer.produce(
+                self._topic,
+                message.value(),
+                message.key(),
+                headers=[*kept, *told],
+                on_delivery=lambda error, _: reports.append(error),
+            )
+        except KafkaException as error:
+            raise translate(error.args[0], topic=self._topic) from error
+        while not reports:
+            # Ends by itself: after the delivery timeout the report says that it failed.
+            self._producer.poll(0.1)
+        if reports[0] is not None:
+            raise translate(reports[0], topic=self._topic)
+
+    def close(self) -> None:
+        if self._producer is not None:
+            self._producer.close()
+
+
+@contextmanager
+def refusals(kafka: Mapping[str, Any], error_topic: str) -> Iterator[Refusals]:
+    reporter = Refusals(kafka, error_topic)
+    try:
+        yield reporter
+    finally:
+        reporter.close()

@@ -1,0 +1,194 @@
+"""Orders into the warehouse: every accepted event once, every execution once, everything else with its reason."""
+
+from __future__ import annotations
+
+import threading
+from decimal import Decimal
+
+import pytest
+from tests.integration.orders.load_bench import BUSINESS_DATE, event, report
+from tests.integration.orders.order_world import messages_of
+
+from feedline.errors import LostRaceError
+from feedline.kafka.registry import registry_client
+from feedline.orders.model import EventKind, ExecType, OrdStatus
+from feedline.orders.warehouse import run
+from feedline.orders.warehouse.load import OrderLoadPolicy
+from feedline.orders.warehouse.tables import provision_order_tables
+from feedline.warehouse.connection import open_warehouse
+from feedline.warehouse.ledger import read_checkpoints
+
+CANCEL, AMEND = EventKind.CANCEL, EventKind.AMEND
+
+
+def test_events_and_executions_become_rows_once_and_the_ledger_adds_up_to_the_topic(bench):
+    orders = [bench.order_id() for _ in range(20)]
+    bench.publish(*(event(one) for one in orders), *(event(one, 2, AMEND, "50") for one in orders[:5]))
+    bench.publish(*(report(one, 1) for one in orders))
+    events, executions = bench.load()
+    assert (events.loaded, events.refused, executions.loaded) == (25, 0, 20)
+    assert bench.events() == sorted([(one, 1) for one in orders] + [(one, 2) for one in orders[:5]])
+    [(messages, loaded, left)] = bench.query(
+        f"SELECT SUM(MESSAGES), SUM(LOADED), SUM(NOT_LOADED) FROM {{orders}}.ORDER_LEDGER "
+        f"WHERE TOPIC = '{bench.topics.out}'"
+    )
+    assert (messages, loaded, left) == (25, 25, 0)
+    again = bench.load()
+    assert [(one.loaded, one.transactions) for one in again] == [(0, 0), (0, 0)]
+    assert provision_order_tables(bench.connection) == []
+
+
+def test_amounts_keep_every_digit_and_rows_say_where_they_came_from(bench):
+    order = bench.order_id()
+    bench.publish(event(order, quantity="99999999999999.9999"))
+    bench.publish(report(order, 1, ExecType.TRADE, OrdStatus.FILLED, last="0.0001", cum="0.0001", leaves="0"))
+    bench.load()
+    [row] = bench.query(
+        "SELECT ORDER__QUANTITY, ORDER__LIMIT_PRICE, _BUSINESS_DATE, _TOPIC, _CORRELATION_ID = EVENT_ID, _OFFSET "
+        "FROM {orders}.ORDER_EVENTS WHERE {mine}"
+    )
+    assert row[:2] == (Decimal("99999999999999.9999"), Decimal("189.250001"))
+    assert (row[2].isoformat(), row[3], row[4], row[5]) == (BUSINESS_DATE, bench.topics.out, True, 0)
+    [(filled, amount)] = bench.query(
+        f"SELECT FILLED_QUANTITY, FILLED_AMOUNT FROM {{orders}}.ORDERS_CURRENT WHERE ORDER_ID = '{order}'"
+    )
+    assert (filled, amount) == (Decimal("0.0001"), Decimal("0.0189250001"))
+
+
+@pytest.mark.parametrize("chunk", [4_000, 1])
+def test_what_lies_on_a_topic_twice_is_one_row(bench, chunk):
+    order = bench.order_id()
+    bench.publish(event(order), event(order), event(order, 2, CANCEL))
+    bench.publish(report(order, 1), report(order, 1, fix_seq_num=9))
+    bench.load(policy=OrderLoadPolicy(chunk_messages=chunk))
+    bench.publish(event(order, 2, CANCEL), report(order, 1))
+    events, executions = bench.load(policy=OrderLoadPolicy(chunk_messages=chunk))
+    assert (events.repeats, executions.repeats) == (1, 1)
+    assert bench.events() == [(order, 1), (order, 2)]
+    assert bench.query("SELECT COUNT(*) FROM {orders}.EXECUTIONS WHERE {mine}") == [(1,)]
+    verdicts = bench.query("SELECT VERDICT, COUNT(*) FROM {orders}.ORDER_NOT_LOADED WHERE {mine} GROUP BY 1")
+    assert verdicts == [("REPEAT", 4)]
+    assert messages_of(bench.settings.kafka, bench.topics.error) == []
+
+
+def test_what_does_not_fit_goes_to_the_error_topic_with_its_reason_and_its_partition_goes_on(bench):
+    order, other, alone = bench.order_id(), bench.order_id(), bench.order_id()
+    bench.publish(
+        event(order),
+        (order.encode(), b"no order", [("source", b"HTTP")]),
+        event(order, 1, quantity="7"),
+        event(order, 2, CANCEL),
+        event(order, 3, AMEND),
+        event(alone, 2, CANCEL),
+        event(other),
+        partition=2,
+    )
+    taken = report(order, 1, cum="5")
+    bench.publish(report(order, 1), taken)
+    events, executions = bench.load()
+    assert bench.events() == sorted([(order, 1), (order, 2), (other, 1)])
+    assert (events.refused, executions.refused) == (4, 1)
+    refused = {
+        (dict(m.headers())["originalTopic"].decode(), int(dict(m.headers())["originalOffset"])): dict(m.headers())
+        for m in messages_of(bench.settings.kafka, bench.topics.error)
+    }
+    codes = {place: (h["errorCode"].decode(), h["reason"].decode()) for place, h in refused.items()}
+    out = bench.topics.out
+    assert codes[out, 1] == ("CORRUPT", "the message starts with byte 110, not the wire format's 0")
+    assert codes[out, 2][0] == "REFUSED"
+    assert codes[out, 4] == ("REFUSED", "the order is CANCELLED: no event may follow")
+    assert codes[out, 5] == ("PARKED", "sequence 2 lies on the topic without 1")
+    assert codes[bench.topics.executions, 1] == ("REFUSED", "its execution id is that of another report")
+    assert len(codes) == 5
+    left = bench.query("SELECT VERDICT, COUNT(*) FROM {orders}.ORDER_NOT_LOADED WHERE {mine} GROUP BY 1 ORDER BY 1")
+    assert left == [("CORRUPT", 1), ("PARKED", 1), ("REFUSED", 3)]
+
+
+def test_an_event_whose_headers_are_not_its_own_is_refused(bench):
+    order, other = bench.order_id(), bench.order_id()
+    bench.publish(event(order))
+    _, _, value, headers = bench._message(registry_client(bench.settings.registry), event(other))
+    bench.publish((order.encode(), value, headers))
+    events, _ = bench.load()
+    assert (bench.events(), events.refused) == ([(order, 1)], 1)
+
+
+def test_the_current_state_follows_from_events_and_executions(bench):
+    filled, amended, cancelled, late, silent = (bench.order_id() for _ in range(5))
+    bench.publish(
+        *(event(one) for one in (filled, amended, cancelled, late, silent)),
+        event(amended, 2, AMEND, "60"),
+        event(amended, 3, AMEND, "10"),
+        event(cancelled, 2, CANCEL),
+        event(late, 2, CANCEL),
+    )
+    trade, part, full = ExecType.TRADE, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED
+    bench.publish(
+        report(filled, 1),
+        report(filled, 3, trade, full, last="60", cum="100", leaves="0"),
+        report(filled, 2, trade, part, last="40", cum="40", leaves="60"),
+        report(amended, 1, trade, part, last="40", cum="40", leaves="60"),
+        report(amended, 1, ExecType.REPLACED, part, sequence=2, cum="40", leaves="20"),
+        report(amended, 1, ExecType.CANCEL_REJECTED, part, sequence=3, leaves="0"),
+        report(cancelled, 1, ExecType.CANCELED, OrdStatus.CANCELED, sequence=2, leaves="0"),
+        report(late, 1, trade, full, last="100", cum="100", leaves="0"),
+        report(late, 1, ExecType.CANCEL_REJECTED, full, sequence=2, leaves="0"),
+    )
+    bench.load()
+    rows = bench.query(
+        "SELECT ORDER_ID, STATUS, QUANTITY, FILLED_QUANTITY, LAST_SEQUENCE, REPORTS FROM {orders}.ORDERS_CURRENT "
+        "WHERE {mine}"
+    )
+    assert {row[0]: (row[1], int(row[2]), int(row[3]), row[4], row[5]) for row in rows} == {
+        filled: ("FILLED", 100, 100, 1, 3),
+        amended: ("PARTIALLY_FILLED", 60, 40, 3, 3),
+        cancelled: ("CANCELED", 100, 0, 2, 1),
+        late: ("FILLED", 100, 100, 2, 2),
+        silent: ("ENTERED", 100, 0, 1, 0),
+    }
+
+
+def test_of_two_loads_at_once_every_event_is_one_row_and_both_end_well(bench):
+    orders = [bench.order_id() for _ in range(300)]
+    bench.publish(*(event(one) for one in orders))
+    loaded: list[int] = []
+
+    def load() -> None:
+        with open_warehouse(bench.settings.warehouse) as connection:
+            events, _ = bench.load(connection=connection, policy=OrderLoadPolicy(40, fence_budget_s=120))
+        loaded.append(events.loaded)
+
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(300)
+    assert sum(loaded) == 300
+    assert len(loaded) == 2
+    assert bench.events() == sorted((one, 1) for one in orders)
+
+
+def test_a_load_whose_checkpoint_was_moved_meanwhile_changes_nothing(bench, monkeypatch):
+    order = bench.order_id()
+    bench.publish(event(order))
+    monkeypatch.setattr(run, "LOST_RACE_ATTEMPTS", 1)
+    reading = run.read_messages
+
+    def overtaken(*arguments, **options):
+        monkeypatch.setattr(run, "read_messages", reading)
+        with open_warehouse(bench.settings.warehouse) as connection:
+            bench.load(connection=connection)
+        yield from reading(*arguments, **options)
+
+    monkeypatch.setattr(run, "read_messages", overtaken)
+    with pytest.raises(LostRaceError, match="moved the checkpoint"):
+        bench.load()
+    assert bench.events() == [(order, 1)]
+
+
+def test_checkpoints_are_kept_for_each_table(bench):
+    order = bench.order_id()
+    bench.publish(event(order), report(order, 1), partition=3)
+    bench.load()
+    assert read_checkpoints(bench.connection, "orders.events", bench.topics.out)[3] == 1
+    assert read_checkpoints(bench.connection, "orders.executions", bench.topics.executions)[3] == 1
