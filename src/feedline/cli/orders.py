@@ -12,6 +12,7 @@ ORDER_COMMANDS: Mapping[str, tuple[str, str]] = {
     "provision": ("feedline.cli.orders_provision:provision_command", "Make the topics and schemas of orders."),
     "serve": ("feedline.cli.orders_serve:serve_command", "Serve order entry over HTTP."),
     "load": ("feedline.cli.orders_load:load_command", "Load orders into their tables."),
+    "reconcile": ("feedline.cli.orders_reconcile:reconcile_command", "Hold the books of a day's orders together."),
     "engine": ("feedline.cli.orders_engine:engine_command", "Run the simulated FIX engine."),
     "engine-control": ("feedline.cli.orders_engine_control:engine_control", "Tell the simulated engine what to do."),
 }

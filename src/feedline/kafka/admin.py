@@ -84,6 +84,11 @@ def partition_count(admin: AdminClient, topic: str, *, timeout: float = REQUEST_
     return found[topic]
 
 
+def has_topic(admin: AdminClient, topic: str, *, timeout: float = REQUEST_SECONDS) -> bool:
+    """Whether the cluster has the topic; raises BrokerUnavailableError, AuthenticationError."""
+    return topic in _partition_counts(admin, [topic], timeout)
+
+
 def watermarks(base: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
     """Of each partition the first offset and the one after the last, as a reader of committed messages sees them.
 
