@@ -11,6 +11,7 @@ import click
 
 from feedline.catalog import Feed, load_catalog
 from feedline.cli.feeds_add import add_command
+from feedline.cli.feeds_conform import conform_command
 from feedline.cli.output import format_option, print_json, print_table
 
 catalog_option = click.option(
@@ -26,6 +27,7 @@ def feeds() -> None:
 
 
 feeds.add_command(add_command)
+feeds.add_command(conform_command)
 
 
 @feeds.command(

@@ -180,8 +180,8 @@ def _tell(
     say(f"business keys: {', '.join(feed.business_keys)}")
     if addition.converted:
         say(
-            f"in the samples {', '.join(addition.converted[:5])} stand otherwise than the feed's files have to have "
-            "them: `feedline feeds show` tells how"
+            f"the samples have {', '.join(addition.converted[:5])} otherwise than the feed's files: "
+            f"`feedline feeds conform {feed.name}` rewrites files"
         )
     if written:
         say("next: `feedline provision apply`, or the Dag ihub_provision, makes its subject and its tables")
