@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
@@ -53,3 +54,11 @@ BODY: dict[str, Any] = {
 
 def body(**changed: Any) -> str:
     return json.dumps({**BODY, "order": {**BODY["order"], **changed}})
+
+
+def await_ready(client: Any, within_s: float = 60.0) -> None:
+    """Returns when an instance of order entry takes orders."""
+    deadline = time.monotonic() + within_s
+    while (answer := client.get("/health/ready")).status_code != 200:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.05)

@@ -1,22 +1,54 @@
-"""An answered order lies on the topic, under the id, partition and offset that the answer names."""
+"""An answered order lies on the topic, under the id, partition and offset that the answer names; the same request is
+the same order on any instance, at any time."""
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.integration.orders.order_world import body, events_of, messages_of
+from tests.integration.orders.order_world import BODY, await_ready, body, events_of, messages_of
 
-from feedline.orders.entry.app import create_app
+from feedline.orders.entry.app import LIMITS, create_app
+from feedline.orders.entry.policy import EntryPolicy
+from feedline.orders.model import Accepted, EventKind, apply, decode_event, facts_of
 from feedline.services.auth import AccessConfig, Authenticator
+from feedline.services.limits import Limits
 
 
 @pytest.fixture
-def service(stack, topics, order_keys):
-    app = create_app(stack.settings, Authenticator(AccessConfig(order_keys.file)), topics=topics)
-    with TestClient(app, headers={"X-API-Key": order_keys.desk}) as client:
+def instance(stack, topics, order_keys):
+    """Starts an instance of order entry; as many as are wanted at once."""
+
+    @contextmanager
+    def start(key=order_keys.desk, policy=None, limits=LIMITS):
+        authenticator = Authenticator(AccessConfig(order_keys.file))
+        app = create_app(stack.settings, authenticator, topics=topics, policy=policy, limits=limits)
+        with TestClient(app, headers={"X-API-Key": key}) as client:
+            await_ready(client)
+            yield client
+
+    return start
+
+
+@pytest.fixture
+def service(instance):
+    with instance() as client:
         yield client
+
+
+def counted(kafka, topic):
+    """The events that count, as every reader of the topic decides."""
+    states, accepted = {}, []
+    for one in events_of(kafka, topic):
+        verdict = apply(states.get(one.order_id), facts_of(one))
+        if isinstance(verdict, Accepted):
+            states[one.order_id] = verdict.state
+            accepted.append(one)
+    return accepted
 
 
 def test_an_order_is_on_the_topic_as_the_answer_says(service, stack, topics):
@@ -26,7 +58,118 @@ def test_an_order_is_on_the_topic_as_the_answer_says(service, stack, topics):
     (message,) = messages_of(stack.settings.kafka, topics.out)
     assert (message.partition(), message.offset()) == (told["partition"], told["offset"])
     assert message.key().decode() == told["orderId"]
-    assert dict(message.headers())["correlationId"].decode() == told["eventId"]
-    (event,) = events_of(stack.settings.kafka, topics.out)
+    headers = dict(message.headers())
+    assert headers["correlationId"].decode() == told["eventId"]
+    assert headers["traceparent"].startswith(b"00-")
+    event = decode_event(message.value())
     assert (event.order_id, event.sequence, event.client) == (told["orderId"], told["sequence"], "key:desk")
     assert event.order.quantity == Decimal(100)
+    found = service.get(answer.headers["Location"]).json()
+    assert found["events"] == [{"sequence": 1, "partition": told["partition"], "offset": told["offset"]}]
+
+
+def test_a_life_over_http_leaves_in_sequence(service, stack, topics):
+    order_id = service.post("/orders", content=body()).json()["orderId"]
+    amended = {**BODY, "sequence": 2, "order": {**BODY["order"], "quantity": "150"}}
+    first = service.put(f"/orders/{order_id}", json=amended)
+    again = service.put(f"/orders/{order_id}", json=amended)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    gap = service.post(f"/orders/{order_id}/cancel", json={**CANCEL, "sequence": 4})
+    assert (gap.status_code, gap.json()["expectedSequence"]) == (409, 3)
+    other = service.put(f"/orders/{order_id}", json={**amended, "order": {**BODY["order"], "quantity": "151"}})
+    assert other.status_code == 409
+    assert service.post(f"/orders/{order_id}/cancel", json={**CANCEL, "sequence": 3}).status_code == 201
+    late = service.put(f"/orders/{order_id}", json={**amended, "sequence": 4})
+    assert (late.status_code, "CANCELLED" in late.json()["detail"]) == (409, True)
+    assert service.put("/orders/nobody-s", json=amended).status_code == 404
+    kinds = [(one.sequence, one.kind) for one in events_of(stack.settings.kafka, topics.out)]
+    assert kinds == [(1, EventKind.NEW), (2, EventKind.AMEND), (3, EventKind.CANCEL)]
+
+
+CANCEL = {"accountId": BODY["accountId"], "product": BODY["product"]}
+
+
+def test_one_key_is_one_order_on_every_instance_and_after_a_restart(instance, stack, topics, order_keys):
+    key = {"Idempotency-Key": "k-1"}
+    with instance() as one, instance() as two:
+        first = one.post("/orders", content=body(), headers=key)
+        elsewhere = two.post("/orders", content=body(), headers=key)
+    with instance() as later:
+        after = later.post("/orders", content=body(), headers=key)
+        reused = later.post("/orders", content=body(quantity="101"), headers=key)
+    with instance(order_keys.other) as client:
+        somebody = client.post("/orders", content=body(), headers=key)
+    assert [one.status_code for one in (first, elsewhere, after, reused, somebody)] == [201, 200, 200, 422, 201]
+    assert first.json() == elsewhere.json() == after.json()
+    assert after.headers["Idempotency-Replayed"] == "true"
+    assert somebody.json()["orderId"] != first.json()["orderId"]
+    assert len(events_of(stack.settings.kafka, topics.out)) == 2
+
+
+def test_two_orders_under_one_key_at_once_are_one_order_and_one_refusal(instance, stack, topics):
+    """Both may be written; every reader of the topic counts the one that was answered with 201."""
+    with instance() as one, instance() as two, ThreadPoolExecutor(4) as pool:
+        for number in range(25):
+            key = {"Idempotency-Key": f"race-{number}"}
+            asked = [
+                pool.submit(client.post, "/orders", content=body(quantity=amount), headers=key)
+                for client, amount in ((one, "1"), (two, "2"), (one, "1"), (two, "2"))
+            ]
+            answers = [future.result() for future in asked]
+            told = {json.dumps(one.json()) for one in answers if one.status_code in (200, 201)}
+            assert len(told) == 1, [one.text for one in answers]
+            assert [one.status_code for one in answers].count(422) == 2
+            winner = json.loads(told.pop())
+            (event,) = [e for e in counted(stack.settings.kafka, topics.out) if e.order_id == winner["orderId"]]
+            amounts = {one.status_code: amount for one, amount in zip(answers, "1212", strict=True)}
+            assert event.order.quantity == Decimal(amounts.get(201, amounts.get(200)))
+
+
+def test_who_may_enter_and_what_is_no_order(service, stack, topics, order_keys):
+    assert service.post("/orders", content=body(), headers={"X-API-Key": "x"}).status_code == 401
+    assert service.post("/orders", content=body(), headers={"X-API-Key": order_keys.viewer}).status_code == 403
+    for content, status, place in [
+        ("{", 400, None),
+        (body(quantity="0"), 422, ["order", "quantity"]),
+        (body(quantity="1.00001"), 422, ["order", "quantity"]),
+        (body(quantity="1" + "0" * 14), 422, ["order", "quantity"]),
+        (body(limitPrice=None), 422, ["order", "limitPrice"]),
+        (body(side="HOLD"), 422, ["order", "side"]),
+        (body(limitprice="1"), 422, ["order"]),
+        (body(symbol="A\x01B"), 422, ["order", "symbol"]),
+        (body(isin="US0378331006"), 422, ["order", "isin"]),
+        ("[" * 5_000, 400, None),
+        (" " * 20_000, 413, None),
+    ]:
+        answer = service.post("/orders", content=content)
+        assert answer.status_code == status, (content[:200], answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+        if place:
+            assert answer.json()["errors"][0]["place"] == place
+    assert not events_of(stack.settings.kafka, topics.out)
+
+
+def test_who_asks_too_often_or_too_much_at_once_is_told_when_to_come_again(instance):
+    with instance(limits=Limits(per_second=0.1, burst=2)) as client:
+        answers = [client.post("/orders", content=body()) for _ in range(3)]
+        assert [one.status_code for one in answers] == [201, 201, 429]
+        assert int(answers[-1].headers["Retry-After"]) > 0
+    # 400 ms of linger hold the first request while the others come.
+    with instance(policy=EntryPolicy(max_in_flight=1, linger_ms=400)) as client, ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: client.post("/orders", content=body()), range(6)))
+        turned_away = [one for one in answers if one.status_code == 503]
+        assert turned_away
+        assert all(one.headers["Retry-After"] and one.json()["outcome"] == "not entered" for one in turned_away)
+        assert client.post("/orders", content=body()).status_code == 201
+
+
+def test_health_and_metrics_need_no_key_and_the_document_has_every_route(service):
+    for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json"):
+        assert service.get(path, headers={"X-API-Key": ""}).status_code == 200, path
+    service.post("/orders", content=body())
+    assert 'feedline_orders_answers_total{kind="NEW",status="201"} 1.0' in service.get("/metrics").text
+    paths = service.get("/openapi.json").json()["paths"]
+    assert {"/orders", "/orders/{order_id}", "/orders/{order_id}/cancel"} <= set(paths)
+    schema = paths["/orders"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["order"]["properties"]["side"]["enum"]

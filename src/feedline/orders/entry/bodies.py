@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -63,9 +63,3 @@ def invalid(faults: Sequence[Fault]) -> ProblemError:
     wrong = [{"place": one.field.split("."), "reason": one.reason} for one in faults[:SHOWN_ERRORS]]
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return ProblemError(422, f"{faults[0]}{more}", extra={"errors": wrong})
-
-
-def body_schema(kind: type[msgspec.Struct]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The JSON Schema of a body for the OpenAPI document, and the components that it refers to."""
-    (schema,), components = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
-    return schema, components

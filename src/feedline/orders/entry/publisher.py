@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from feedline.batch.headers import KafkaHeaders
 from feedline.errors import BrokerUnavailableError
@@ -21,6 +21,7 @@ from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
 
 POLL_S = 0.1
+PROBE_S = 1.0
 
 
 class Place(NamedTuple):
@@ -38,19 +39,20 @@ class Publisher:
     """
 
     def __init__(
-        self, kafka: Mapping[str, Any], *, linger_ms: float, delivery_s: float, max_messages: int, partitioner: str
+        self, kafka: Mapping[str, Any], topic: str, *, linger_ms: float, delivery_s: float, max_messages: int
     ) -> None:
+        self._topic = topic
         self._loop = asyncio.get_running_loop()
         self.failed: KafkaError | None = None
         self._done: list[tuple[asyncio.Future[Place], KafkaError | None, int, int]] = []
         # Since when an acknowledgement is waited for and none has come; None when none is due.
         self._waiting_since: float | None = None
+        self._no_broker, self._probe_at = False, 0.0
         self.in_flight = 0
         settings = producer_config(kafka) | {
             "linger.ms": linger_ms,
             "delivery.timeout.ms": int(delivery_s * 1000),
             "queue.buffering.max.messages": max_messages,
-            "partitioner": partitioner,
             "error_cb": self._client_error,
         }
         self._producer = Producer(settings)
@@ -58,12 +60,12 @@ class Publisher:
         self._thread = threading.Thread(target=self._poll, name="feedline-acknowledgements", daemon=True)
         self._thread.start()
 
-    @property
-    def silent_s(self) -> float:
-        """For how long acknowledgements are due and none comes."""
-        return 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
+    def is_away(self, away_s: float) -> bool:
+        """Whether no broker can be reached, or acknowledgements have been due for so long and none came."""
+        since = self._waiting_since
+        return self._no_broker or (since is not None and time.monotonic() - since > away_s)
 
-    def publish(self, topic: str, key: str, value: bytes, headers: KafkaHeaders) -> asyncio.Future[Place]:
+    def publish(self, partition: int, key: str, value: bytes, headers: KafkaHeaders) -> asyncio.Future[Place]:
         """Hands a message over; its future has the place, or the error after which the broker may or may not have it.
 
         Raises BrokerUnavailableError when nothing was handed over: too much waits already, or the client has failed.
@@ -73,7 +75,12 @@ class Publisher:
         future: asyncio.Future[Place] = self._loop.create_future()
         try:
             self._producer.produce(
-                topic, value, key, headers=list(headers), on_delivery=partial(self._acknowledged, future)
+                self._topic,
+                value,
+                key,
+                partition,
+                headers=list(headers),
+                on_delivery=partial(self._acknowledged, future),
             )
         except BufferError:
             raise BrokerUnavailableError("too many events wait for the broker: come again") from None
@@ -99,6 +106,17 @@ class Publisher:
             self._producer.poll(POLL_S)
             if self._done:
                 self._loop.call_soon_threadsafe(self._hand_over)
+            if self._no_broker and time.monotonic() >= self._probe_at:
+                self._probe()
+
+    def _probe(self) -> None:
+        """Whether the broker is there again: nothing that is entered finds out, since nothing is."""
+        try:
+            self._producer.list_topics(self._topic, PROBE_S)
+        except KafkaException:
+            self._probe_at = time.monotonic() + PROBE_S
+        else:
+            self._no_broker = False
 
     def _hand_over(self) -> None:
         done, self._done = self._done, []
@@ -116,3 +134,5 @@ class Publisher:
     def _client_error(self, error: KafkaError) -> None:
         if error.fatal():
             self.failed = error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._no_broker, self._probe_at = True, time.monotonic() + PROBE_S

@@ -6,20 +6,25 @@ has to know how orders stand need not decode them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from typing import Any
+from uuid import uuid5
 
 from feedline.batch.headers import AVRO, KafkaHeaders
+from feedline.batch.identity import NAMESPACE
 from feedline.errors import CorruptBatchError
 from feedline.orders.model.events import EntrySource, EventKind, OrderEvent
 from feedline.orders.model.life_cycle import DIGEST_BYTES, Facts
 
 _CONTENT_TYPE = AVRO.encode()
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _KINDS: dict[object, EventKind] = {kind.value.encode(): kind for kind in EventKind}
 
 
-def event_headers(event: OrderEvent, facts: Facts, traceparent: str | bytes | None = None) -> KafkaHeaders:
-    """facts: of the same event. traceparent: of the request or message that brought it (W3C Trace Context)."""
+def event_headers(event: OrderEvent, facts: Facts, traceparent: str | None = None) -> KafkaHeaders:
+    """facts: of the same event. traceparent: of the request or message that brought it (W3C Trace Context); without a
+    valid one the event begins a trace of its own."""
     headers = [
         ("correlationId", event.event_id.encode()),
         ("contentType", _CONTENT_TYPE),
@@ -28,15 +33,22 @@ def event_headers(event: OrderEvent, facts: Facts, traceparent: str | bytes | No
         ("kind", event.kind.encode()),
         ("digest", facts.content + facts.terms + facts.instrument),
     ]
-    if traceparent:
-        headers.append(("traceparent", traceparent.encode() if isinstance(traceparent, str) else traceparent))
+    headers.append(("traceparent", _trace(event.event_id, traceparent).encode()))
     return headers
 
 
-def facts_from_headers(
-    key: bytes | None, headers: Iterable[tuple[str, bytes | str | None]] | None, source: EntrySource
-) -> Facts | None:
+def _trace(event_id: str, given: str | None) -> str:
+    if given and _TRACEPARENT.fullmatch(given):
+        return given
+    trace = event_id.replace("-", "").lower()
+    if not _TRACE_ID.fullmatch(trace):
+        trace = uuid5(NAMESPACE, event_id).hex
+    return f"00-{trace}-{trace[:16]}-01"
+
+
+def facts_from_headers(key: bytes | str | None, headers: Any, source: EntrySource) -> Facts | None:
     """The facts of a message of `orders.out` that came through that entry, None when it came through another.
+    key, headers: as confluent-kafka's messages give them.
 
     Raises CorruptBatchError for a message without them.
     """
@@ -47,7 +59,7 @@ def facts_from_headers(
     if key is None or kind is None or len(digest) < 2 * DIGEST_BYTES or not sequence.isdigit():
         raise CorruptBatchError("the message has not the key and headers of an order event")
     return Facts(
-        key.decode(errors="replace"),
+        key if isinstance(key, str) else key.decode(errors="replace"),
         int(sequence),
         kind,
         digest[:DIGEST_BYTES],

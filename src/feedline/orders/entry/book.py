@@ -1,0 +1,88 @@
+"""The orders that are known, in bounded memory: what each event was and where it lies.
+
+The book is made from the topic alone, in the topic's order, so every instance that reads the topic has the same one;
+nothing in it is lost with a process.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from uuid import UUID
+
+from feedline.orders.entry.publisher import Place
+from feedline.orders.model import Accepted, Facts, OrderState, Status, Verdict, apply
+from feedline.orders.model.life_cycle import DIGEST_BYTES
+
+_HEAD = struct.Struct(f"<B{DIGEST_BYTES}s{DIGEST_BYTES}s")
+_EVENT = struct.Struct(f"<{DIGEST_BYTES}sIQ")
+_STATUSES = tuple(Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An order of the book; places: of its events, in sequence."""
+
+    state: OrderState
+    places: tuple[Place, ...]
+
+
+class Book:
+    """At most so many orders, of which at least the newer half is always there."""
+
+    def __init__(self, orders: int) -> None:
+        self._half = max(1, orders // 2)
+        # Packed, because there are hundreds of thousands. When the young are a half, the old are forgotten.
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def find(self, order_id: str) -> Known | None:
+        """What is known of the order."""
+        packed = self._packed(_key(order_id))
+        return None if packed is None else _unpack(packed)
+
+    def judge(self, event: Facts) -> Verdict:
+        """What `apply` says of the event as things stand."""
+        known = self.find(event.order_id)
+        return apply(known.state if known else None, event)
+
+    def record(self, event: Facts, place: Place) -> Verdict:
+        """The next event of the topic: the verdict on it, kept when it is accepted."""
+        key = _key(event.order_id)
+        packed = self._packed(key)
+        verdict = apply(_unpack(packed).state if packed is not None else None, event)
+        if isinstance(verdict, Accepted):
+            state = verdict.state
+            head = _HEAD.pack(_STATUSES.index(state.status), state.terms, state.instrument)
+            events = packed[_HEAD.size :] if packed is not None else b""
+            self._keep(key, head + events + _EVENT.pack(event.content, place.partition, place.offset))
+        return verdict
+
+    def _packed(self, key: bytes) -> bytes | None:
+        found = self._young.get(key)
+        return found if found is not None else self._old.get(key)
+
+    def _keep(self, key: bytes, packed: bytes) -> None:
+        self._young[key] = packed
+        self._old.pop(key, None)
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+
+
+def _key(order_id: str) -> bytes:
+    """Half the bytes for a UUID, which the ids made here are."""
+    try:
+        return UUID(order_id).bytes if len(order_id) == 36 else order_id.encode()
+    except ValueError:
+        return order_id.encode()
+
+
+def _unpack(packed: bytes) -> Known:
+    status, terms, instrument = _HEAD.unpack_from(packed)
+    events = list(_EVENT.iter_unpack(memoryview(packed)[_HEAD.size :]))
+    contents = b"".join([event[0] for event in events])
+    state = OrderState(len(events), _STATUSES[status], contents, terms, instrument)
+    return Known(state, tuple(Place(event[1], event[2]) for event in events))
