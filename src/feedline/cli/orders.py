@@ -10,6 +10,7 @@ from feedline.cli.main import LazyGroup
 
 ORDER_COMMANDS: Mapping[str, tuple[str, str]] = {
     "provision": ("feedline.cli.orders_provision:provision_command", "Make the topics and schemas of orders."),
+    "bulk": ("feedline.cli.orders_bulk:bulk_command", "Enter the orders of a topic, each after its delay."),
     "serve": ("feedline.cli.orders_serve:serve_command", "Serve order entry over HTTP."),
     "load": ("feedline.cli.orders_load:load_command", "Load orders into their tables."),
     "reconcile": ("feedline.cli.orders_reconcile:reconcile_command", "Hold the books of a day's orders together."),

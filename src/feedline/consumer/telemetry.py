@@ -18,6 +18,7 @@ from feedline.consumer.pipeline_status import PipelineStatus
 
 # A status older than this says that the polling thread hangs.
 STATUS_TOO_OLD_S = 30.0
+HEALTH_PATHS = ("/health", "/health/live", "/health/ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +111,23 @@ class _Collector:
 
 @contextmanager
 def serve_telemetry(watched: Mapping[str, Watched], host: str, port: int) -> Iterator[int]:
-    """Serves in a thread of its own until the end of the block; yields the port, a free one for 0."""
+    """Serves running consumers in a thread of its own until the end of the block; yields the port, a free one for 0."""
     registry = CollectorRegistry()
     registry.register(_Collector(watched))
+    with serve_probes(lambda: problems(watched), registry, host, port) as bound:
+        yield bound
+
+
+@contextmanager
+def serve_probes(wrong: Callable[[], list[str]], registry: CollectorRegistry, host: str, port: int) -> Iterator[int]:
+    """`/health`, by what is wrong now, and `/metrics` of any service, until the end of the block; yields the port."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == "/health":
-                wrong = problems(watched)
-                body = json.dumps({"status": "failing" if wrong else "ok", "reasons": wrong}).encode()
-                self._send(503 if wrong else 200, "application/json", body)
+            if self.path in HEALTH_PATHS:
+                found = wrong() if self.path != "/health/live" else []
+                body = json.dumps({"status": "failing" if found else "ok", "reasons": found}).encode()
+                self._send(503 if found else 200, "application/json", body)
             elif self.path == "/metrics":
                 self._send(200, CONTENT_TYPE_LATEST, generate_latest(registry))
             else:

@@ -18,9 +18,8 @@ from typing import Any
 
 from feedline.errors import BrokerUnavailableError, FeedlineError, RetriableError
 from feedline.kafka.registry import registry_client, schema_id
-from feedline.orders.entry.book import Book, Known
 from feedline.orders.entry.policy import EntryPolicy
-from feedline.orders.entry.publisher import Place, Publisher
+from feedline.orders.entry.publisher import Publisher
 from feedline.orders.entry.tail import Landed, Tail
 from feedline.orders.model import (
     Accepted,
@@ -33,6 +32,7 @@ from feedline.orders.model import (
     event_headers,
     facts_of,
 )
+from feedline.orders.model.book import Book, Known, Place
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
 from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
@@ -181,7 +181,7 @@ class Desk:
         if isinstance(verdict, Refused | Parked):
             # What another instance has just entered may not have come here yet.
             partition = self._partition(facts.order_id)
-            await self._read_up_to(partition, await asyncio.to_thread(self._tail.end_of, partition))
+            await self._read_up_to(partition, await self._tail.end_of(partition))
             verdict = self._book.judge(facts)
         if isinstance(verdict, Repeat):
             known = self._book.find(facts.order_id)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -19,16 +19,10 @@ from feedline.batch.headers import KafkaHeaders
 from feedline.errors import BrokerUnavailableError
 from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
+from feedline.orders.model.book import Place
 
 POLL_S = 0.1
 PROBE_S = 1.0
-
-
-class Place(NamedTuple):
-    """Where an event lies on its topic."""
-
-    partition: int
-    offset: int
 
 
 class Publisher:

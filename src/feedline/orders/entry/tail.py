@@ -14,14 +14,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
 from feedline.consumer.messages import place_of
 from feedline.errors import CorruptBatchError, FeedlineError
-from feedline.kafka.admin import offsets_at, watermarks
+from feedline.kafka.admin import admin_client, offsets_at, watermarks
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
-from feedline.orders.entry.publisher import Place
 from feedline.orders.model import EntrySource, Facts, facts_from_headers
+from feedline.orders.model.book import Place
 from feedline.orders.topics import ENTRY_GROUP
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Tail:
             "error_cb": self._client_error,
         }
         self._consumer = Consumer(settings)
+        self._admin = admin_client(kafka)
         self._thread = threading.Thread(target=self._run, name="feedline-tail", daemon=True)
 
     def start(self, hours: float, events: int) -> dict[int, int]:
@@ -74,14 +76,16 @@ class Tail:
         self._thread.start()
         return {p: high for p, (_, high) in marks.items()}
 
-    def end_of(self, partition: int) -> int:
-        """The offset after the partition's last acknowledged message, asked of the broker. Blocks; raises what
-        `translate` gives."""
+    async def end_of(self, partition: int) -> int:
+        """The offset after the partition's last acknowledged message, asked of the broker; raises what `translate`
+        gives."""
+        place = TopicPartition(self._topic, partition)
+        asked = self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=WATERMARK_S)  # type: ignore[no-untyped-call]
         try:
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), WATERMARK_S)
+            found = await asyncio.wrap_future(asked[place])
         except KafkaException as error:
             raise translate(error, topic=self._topic, partition=partition) from error
-        return int(high)
+        return int(found.offset)
 
     def close(self) -> None:
         self._stop.set()

@@ -1,6 +1,6 @@
 """The orders that are known, in bounded memory: what each event was and where it lies.
 
-The book is made from the topic alone, in the topic's order, so every instance that reads the topic has the same one;
+A book is made from a topic alone, in the topic's order, so every instance that reads the topic has the same one, and
 nothing in it is lost with a process.
 """
 
@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
-from feedline.orders.entry.publisher import Place
-from feedline.orders.model import Accepted, Facts, OrderState, Status, Verdict, apply
-from feedline.orders.model.life_cycle import DIGEST_BYTES
+from feedline.orders.model.life_cycle import DIGEST_BYTES, Accepted, Facts, OrderState, Status, Verdict, apply
 
 _HEAD = struct.Struct(f"<B{DIGEST_BYTES}s{DIGEST_BYTES}s")
 _EVENT = struct.Struct(f"<{DIGEST_BYTES}sIQ")
 _STATUSES = tuple(Status)
+
+
+class Place(NamedTuple):
+    """Where an event lies on its topic."""
+
+    partition: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,15 @@ class Book:
             events = packed[_HEAD.size :] if packed is not None else b""
             self._keep(key, head + events + _EVENT.pack(event.content, place.partition, place.offset))
         return verdict
+
+    def adopt(self, event: Facts, place: Place) -> None:
+        """An event that is known to have been accepted; what was before it may be longer ago than the book goes back,
+        and then only that it was there is known."""
+        if event.sequence > 1 and self._packed(_key(event.order_id)) is None:
+            unknown = _EVENT.pack(bytes(DIGEST_BYTES), place.partition, 0) * (event.sequence - 1)
+            head = _HEAD.pack(_STATUSES.index(Status.OPEN), event.terms, event.instrument)
+            self._keep(_key(event.order_id), head + unknown)
+        self.record(event, place)
 
     def _packed(self, key: bytes) -> bytes | None:
         found = self._young.get(key)
