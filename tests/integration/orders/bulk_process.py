@@ -62,7 +62,6 @@ def main() -> None:
         load_settings(Path(settings)), name, policy=policy, topics=OrderTopics(prefix, int(partitions))
     )
     signal.signal(signal.SIGTERM, lambda *_: entry.stop())
-    print("running", flush=True)
     entry.run()
 
 

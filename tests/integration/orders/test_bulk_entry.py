@@ -68,7 +68,7 @@ class Bulk:
 
     def start(self, name="one", delay="0..40", step="", left=0):
         command = [sys.executable, "-m", "tests.integration.orders.bulk_process", str(self._file), self.topics.prefix]
-        process = subprocess.Popen([*command, str(PARTITIONS), name, delay, step, str(left)], stdout=subprocess.PIPE)
+        process = subprocess.Popen([*command, str(PARTITIONS), name, delay, step, str(left)])
         self._processes.append(process)
         return process
 
@@ -76,9 +76,17 @@ class Bulk:
         return events_of(self.kafka, self.topics.out)
 
     def await_out(self, count):
+        return self._await(self.out, count)
+
+    def await_errors(self, count):
+        return self._await(lambda: messages_of(self.kafka, self.topics.error), count)
+
+    def _await(self, look, count):
         deadline = time.monotonic() + WITHIN_S
-        while len(found := self.out()) < count:
-            assert time.monotonic() < deadline, f"{len(found)} of {count}: {[p.poll() for p in self._processes]}"
+        while len(found := look()) < count:
+            ended = [process.poll() for process in self._processes]
+            assert None in ended, f"{len(found)} of {count}, and all have ended: {ended}"
+            assert time.monotonic() < deadline, f"{len(found)} of {count}"
             time.sleep(0.3)
         return found
 
@@ -94,7 +102,6 @@ class Bulk:
         for process in self._processes:
             process.kill()
             process.wait(10)
-            process.stdout.close()
 
 
 @pytest.fixture
@@ -176,10 +183,7 @@ def test_what_cannot_be_entered_is_told_once_with_its_reason(bulk):
         ]
     )
     bulk.start(delay="1")
-    deadline = time.monotonic() + WITHIN_S
-    while len(errors := messages_of(bulk.kafka, bulk.topics.error)) < 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    errors = bulk.await_errors(5)
     bulk.stop()
     assert_once_in_sequence([good, event(2, EventKind.CANCEL)], bulk.out())
     told = {}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from feedline.consumer.messages import place_of
@@ -66,12 +66,14 @@ def read_books(
 
 def _ends(kafka: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, int]:
     """Where the partitions end, open transactions included."""
-    asked = admin_client(kafka).list_offsets(
+    # Held until the answers are there: they never come to a client that is gone.
+    admin = admin_client(kafka)
+    asked = admin.list_offsets(
         {TopicPartition(topic, p): OffsetSpec.latest() for p in partitions},  # type: ignore[no-untyped-call]
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=REQUEST_SECONDS,
     )
     try:
         return {place.partition: int(future.result().offset) for place, future in asked.items()}
-    except Exception as error:
-        raise translate(error, topic=topic) from error  # type: ignore[arg-type]
+    except KafkaException as error:
+        raise translate(error, topic=topic) from error
