@@ -11,6 +11,7 @@ from airflow.sdk import conf
 from feedline_airflow.run_options import EXCHANGE_TIMEZONE
 
 EOD_DAG = "ihub_eod"
+INTRADAY_DAG = "ihub_intraday"
 # When the Dag's schedule starts a business date's run in New York; tests/unit/dags holds it against the schedule.
 EOD_STARTS = time(18, 30)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 
-from feedline_airflow.run_links import EOD_DAG, dag_link, run_link, scheduled_run_id
+from feedline_airflow.run_links import EOD_DAG, INTRADAY_DAG, dag_link, run_link, scheduled_run_id
 
 if TYPE_CHECKING:
     from feedline.monitoring.watch import Told
@@ -98,6 +98,7 @@ def _watch(link: Callable[[date], str | None], has_run: Callable[[date], bool] =
             channels=alert_channels(),
             link=link,
             has_run=has_run,
+            intraday_link=dag_link(INTRADAY_DAG),
         )
 
 

@@ -2,7 +2,7 @@
 
 from feedline.catalog.feeds import BatchRule, Catalog, ErrorLimit, Feed, Topic, Volume
 from feedline.catalog.loading import load_catalog
-from feedline.catalog.sla import EXCHANGE_TIMEZONE, ExchangeTime, Sla, Stage
+from feedline.catalog.sla import EXCHANGE_TIMEZONE, ExchangeTime, IntradaySla, Sla, Stage
 from feedline.catalog_files import default_catalog_path
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ErrorLimit",
     "ExchangeTime",
     "Feed",
+    "IntradaySla",
     "Sla",
     "Stage",
     "Topic",

@@ -1,4 +1,4 @@
-"""By when a feed's delivery has to be where: clock times where the exchange is."""
+"""By when a feed's deliveries have to be where: clock times where the exchange is."""
 
 from __future__ import annotations
 
@@ -54,18 +54,47 @@ class ExchangeTime:
 
 
 @dataclass(frozen=True, slots=True)
+class IntradaySla:
+    """What comes during the day is in the tables `within` of its arrival.
+
+    That holds for what arrives on the business date until it `ends`; what arrived before it `begins` counts from then
+    on. Later arrivals are the end of day's, and those on other days a backfill's: they promise nothing.
+    """
+
+    within: timedelta
+    begins: ExchangeTime
+    ends: ExchangeTime
+
+    def __post_init__(self) -> None:
+        if not timedelta() < self.within <= timedelta(days=1):
+            raise ConfigurationError("sla.intraday.within_minutes: use more than 0 and no more than a day")
+        if not self.begins < self.ends:
+            raise ConfigurationError("sla.intraday: from must be before until")
+
+    def due(self, business_date: date, arrived: datetime) -> datetime | None:
+        """By when what arrived then has to be loaded, in UTC, or None when nothing is promised of it."""
+        begins, ends = self.begins.on(business_date), self.ends.on(business_date)
+        # A day's first files come in the night before, when it is still the last day's evening in New York.
+        if not begins - timedelta(days=1) < arrived <= ends:
+            return None
+        return max(arrived, begins).astimezone(UTC) + self.within
+
+
+@dataclass(frozen=True, slots=True)
 class Sla:
     """What a feed promises for a business date; a stage without a time promises nothing.
 
     arrived_by: the control file and every file it names are in the landing folder; loaded_by: every micro-batch is in
     the tables; validated_by: every check passed. fresh_within_hours: how long after it was produced a delivery may be
-    loaded and still pass the validation of its scheduled run, or None for any time.
+    loaded and still pass the validation of its scheduled run, or None for any time. intraday: of what comes before the
+    end of day.
     """
 
     arrived_by: ExchangeTime | None = None
     loaded_by: ExchangeTime | None = None
     validated_by: ExchangeTime | None = None
     fresh_within_hours: float | None = None
+    intraday: IntradaySla | None = None
 
     def __post_init__(self) -> None:
         times = [when for when in (self.arrived_by, self.loaded_by, self.validated_by) if when is not None]
@@ -100,8 +129,22 @@ def sla_of(entry: Mapping[str, Any]) -> Sla:
         if name in settings
     }
     limit = settings.pop("fresh_within_hours", None)
+    intraday = settings.pop("intraday", None)
     if settings:
         raise ConfigurationError(f"sla has no entry {', '.join(map(repr, settings))}")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+    if limit is not None and not _is_number(limit):
         raise ConfigurationError(f"sla.fresh_within_hours is {limit!r}: write a number of hours")
-    return Sla(**times, fresh_within_hours=limit)
+    return Sla(**times, fresh_within_hours=limit, intraday=None if intraday is None else _intraday(intraday))
+
+
+def _intraday(entry: Any) -> IntradaySla:
+    if not isinstance(entry, Mapping) or set(entry) != {"within_minutes", "from", "until"}:
+        raise ConfigurationError(f"sla.intraday is {entry!r}: write within_minutes, from and until in braces")
+    if not _is_number(entry["within_minutes"]):
+        raise ConfigurationError(f"sla.intraday.within_minutes is {entry['within_minutes']!r}: write a number")
+    within = timedelta(minutes=entry["within_minutes"])
+    return IntradaySla(within, ExchangeTime.parse(entry["from"]), ExchangeTime.parse(entry["until"]))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

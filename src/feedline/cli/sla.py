@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 import click
 from rich.text import Text
 
-from feedline.catalog import EXCHANGE_TIMEZONE, Stage, load_catalog
+from feedline.catalog import EXCHANGE_TIMEZONE, Feed, Stage, load_catalog
 from feedline.cli.feed_options import business_date_option, chosen_feeds, feeds_option
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
 from feedline.monitoring.alert import Alert, minutes
 from feedline.monitoring.alert_book import alerts_of
+from feedline.monitoring.intraday import Late, late_deliveries
 from feedline.monitoring.sla import StageVerdict, Standing
 from feedline.monitoring.watch import observe, verdicts
 from feedline.settings import load_settings
@@ -30,7 +31,8 @@ def sla(context: click.Context, business_date: datetime, feeds: str | None, outp
     """Show when each feed arrived, was loaded and validated, and by when it should have been.
 
     Times are New York's, with the days after the business date as +1. What is late is red and says by how much. Under
-    the table stand the alerts that were made. Only looks: it sends nothing. Exits with 4 when something is late.
+    the table stands what came during the day and is not loaded in time, and the alerts that were made. Only looks: it
+    sends nothing. Exits with 4 when something is late.
 
     \b
     Examples:
@@ -41,15 +43,26 @@ def sla(context: click.Context, business_date: datetime, feeds: str | None, outp
     chosen = chosen_feeds(load_catalog(settings.catalog), feeds)
     with open_warehouse(settings.warehouse) as connection:
         times = observe(settings, connection, chosen, day, now=now, record=False)
+        late = [(feed, one) for feed in chosen for one in late_deliveries(settings, connection, feed, day, now=now)]
         alerts = alerts_of(Session(connection), day)
     found = verdicts(chosen, day, times, now)
     if output_format == "json":
-        print_json({"feeds": [_document(of_feed) for of_feed in found], "alerts": [_told(*one) for one in alerts]})
+        print_json(
+            {
+                "feeds": [_document(of_feed) for of_feed in found],
+                "intraday": [_late_document(*one, now) for one in late],
+                "alerts": [_told(*one) for one in alerts],
+            }
+        )
     else:
         print_table(COLUMNS, [_cells(of_feed) for of_feed in found], title=f"Promises for {day}, New York time")
+        for feed, one in late:
+            came, due = clock(one.arrived, day), clock(one.due, day)
+            say(f"{feed.name}: {one.name} came at {came} and is not loaded, {minutes(now - one.due)} late (by {due})")
         for alert, status in alerts:
             say(f"{alert.subject} ({status})")
-    context.exit(OK if all(verdict.in_time for of_feed in found for verdict in of_feed) else INCOMPLETE)
+    in_time = not late and all(verdict.in_time for of_feed in found for verdict in of_feed)
+    context.exit(OK if in_time else INCOMPLETE)
 
 
 def _cells(of_feed: tuple[StageVerdict, ...]) -> list[object]:
@@ -87,6 +100,11 @@ def _document(of_feed: tuple[StageVerdict, ...]) -> dict[str, object]:
         for verdict in of_feed
     }
     return {"feed": of_feed[0].feed, "businessDate": of_feed[0].business_date, **stages}
+
+
+def _late_document(feed: Feed, late: Late, now: datetime) -> dict[str, object]:
+    seconds = int((now - late.due).total_seconds())
+    return {"feed": feed.name, "name": late.name, "arrived": late.arrived, "due": late.due, "lateSeconds": seconds}
 
 
 def _told(alert: Alert, status: str) -> dict[str, object]:

@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, Message, TopicPartition
 
 from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.headers import MANIFEST, header, read_headers
@@ -147,13 +148,18 @@ def batch_of(message: Message, feed: str, on_corrupt: OnCorrupt | None) -> Consu
     topic = str(message.topic())
     partition, offset = place_of(message)
     try:
-        return ConsumedBatch(topic, partition, offset, read_headers(headers), message.value() or b"")
+        return ConsumedBatch(topic, partition, offset, read_headers(headers), message.value() or b"", _sent_at(message))
     except CorruptBatchError as error:
         placed = CorruptBatchError(error.reason, feed=feed, topic=topic, partition=partition, offset=offset)
         if on_corrupt is None:
             raise placed from error
         on_corrupt(message, placed)
         return None
+
+
+def _sent_at(message: Message) -> datetime | None:
+    kind, milliseconds = message.timestamp()
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _stalled(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,8 @@ from feedline.monitoring.sla import StageVerdict
 # A cycle as a whole is watched too, under the name of its Dag where a feed's stands otherwise.
 CYCLE_STAGE = "cycle"
 CYCLE_FEED = "ihub_eod"
+# What came during the day and is not loaded in time: one alert until nothing is late any more, then another one.
+INTRADAY_STAGE = "intraday"
 
 _NAMESPACE = uuid.UUID("5f0f6c2e-7c1b-5d6a-9a3e-2f6d3f0a7b11")
 _NOT_DONE = {
@@ -22,12 +24,14 @@ _NOT_DONE = {
     Stage.LOADED: "is not loaded",
     Stage.VALIDATED: "is not validated",
     CYCLE_STAGE: "is not finished",
+    INTRADAY_STAGE: "has intraday data that is not loaded",
 }
 _DONE = {
     Stage.ARRIVED: "arrived",
     Stage.LOADED: "was loaded",
     Stage.VALIDATED: "was validated",
     CYCLE_STAGE: "finished",
+    INTRADAY_STAGE: "had its intraday data loaded",
 }
 
 
@@ -55,8 +59,12 @@ class Alert:
 
     @property
     def alert_id(self) -> str:
-        """The same for the same kind, feed, date and stage, so that whoever gets it twice can tell."""
-        return str(uuid.uuid5(_NAMESPACE, f"{self.kind}/{self.feed}/{self.business_date}/{self.stage}"))
+        """The same for the same kind, feed, date and stage (and, intraday, due time), so that whoever gets it twice can
+        tell."""
+        name = f"{self.kind}/{self.feed}/{self.business_date}/{self.stage}"
+        if self.stage == INTRADAY_STAGE:
+            name += f"/{self.due.astimezone(UTC).isoformat()}"
+        return str(uuid.uuid5(_NAMESPACE, name))
 
     @property
     def subject(self) -> str:

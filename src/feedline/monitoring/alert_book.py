@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from feedline.catalog import Stage
-from feedline.monitoring.alert import CYCLE_STAGE, Alert, AlertKind
+from feedline.monitoring.alert import CYCLE_STAGE, INTRADAY_STAGE, Alert, AlertKind
 from feedline.warehouse.connection import Session
 from feedline.warehouse.ledger import begin_behind
 from feedline.warehouse.names import SLA_ALERT, SLA_FENCE, literal
@@ -98,7 +98,7 @@ def open_alerts(session: Session, since: datetime) -> list[OpenAlert]:
         f"SELECT {_ALERT}, CREATED_AT FROM {SLA_ALERT} A WHERE KIND = {literal(AlertKind.LATE.value)} "
         f"AND REACHED_AT IS NULL AND STATUS IN ({_list([SENT, RECORDED])}) AND DUE_AT >= {literal(since)} "
         f"AND NOT EXISTS (SELECT 1 FROM {SLA_ALERT} R WHERE R.KIND = {literal(AlertKind.RECOVERED.value)} "
-        "AND R.FEED = A.FEED AND R.BUSINESS_DATE = A.BUSINESS_DATE AND R.STAGE = A.STAGE) "
+        "AND R.FEED = A.FEED AND R.BUSINESS_DATE = A.BUSINESS_DATE AND R.STAGE = A.STAGE AND R.DUE_AT = A.DUE_AT) "
         "ORDER BY DUE_AT, FEED",
         doing="cannot read the open alerts",
     )
@@ -176,7 +176,7 @@ def _alert(row: Sequence[object]) -> Alert:
         AlertKind(str(kind)),
         str(feed),
         business_date,
-        CYCLE_STAGE if stage == CYCLE_STAGE else Stage(str(stage)),
+        str(stage) if stage in (CYCLE_STAGE, INTRADAY_STAGE) else Stage(str(stage)),
         due,
         reached,
         timedelta(seconds=int(str(late))),

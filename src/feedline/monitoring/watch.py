@@ -13,10 +13,11 @@ from snowflake.connector import SnowflakeConnection
 from feedline import cycle
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import EXCHANGE_TIMEZONE, Feed, Stage
-from feedline.monitoring.alert import CYCLE_STAGE, Alert, late_alert
+from feedline.monitoring.alert import CYCLE_STAGE, INTRADAY_STAGE, Alert, late_alert
 from feedline.monitoring.alert_book import FAILED, RECORDED, SENT, Claim, OpenAlert, claim, mark, open_alerts
 from feedline.monitoring.arrival import arrived_at
 from feedline.monitoring.cycles import cycle_done, missed_cycle_alert
+from feedline.monitoring.intraday import watch_intraday
 from feedline.monitoring.sla import StageTimes, StageVerdict, breaches, evaluate
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session
@@ -54,15 +55,17 @@ def watch(
     channels: Channels,
     link: Callable[[date], str | None] = lambda _: None,
     has_run: Callable[[date], bool] = lambda _: True,
+    intraday_link: str | None = None,
 ) -> list[Told]:
     """Evaluates the feeds of every business date that is being waited for, and tells what is new.
 
     May run at any time, again, and twice at once: each alert is claimed by one (see `alert_book`). A date whose times
     passed more than `HEARD_WITHIN` ago raises no alert, so neither a backfill nor a date that is run again by hand
     does. link: of a business date, the address to look at. has_run: whether the scheduled run of a business date was
-    ever started; one that was not has no deadline of its own, and is told here when the last feed is due. Raises
-    WarehouseUnavailableError, LostRaceError and, when it has to ask the topic whether a load is whole,
-    BrokerUnavailableError.
+    ever started; one that was not has no deadline of its own, and is told here when the last feed is due.
+    intraday_link: where to look when what comes during the day is late. Raises WarehouseUnavailableError,
+    LostRaceError and, when it has to ask the topic, BrokerUnavailableError, by which the end of day that the files and
+    the tables tell of is told already.
     """
     session = Session(connection)
     opened = open_alerts(session, now - RECOVERS_WITHIN)
@@ -74,7 +77,18 @@ def watch(
         wanted += _recoveries(of_date, times, link)
         if is_business_date(business_date) and not has_run(business_date):
             wanted += _missed(feeds, business_date, times, now, link)
-    return tell(session, wanted, channels, now)
+    told = tell(session, wanted, channels, now)
+    wanted = watch_intraday(
+        settings,
+        connection,
+        feeds,
+        opened,
+        now=now,
+        is_business_date=is_business_date,
+        heard_within=HEARD_WITHIN,
+        link=intraday_link,
+    )
+    return [*told, *tell(session, wanted, channels, now)]
 
 
 def live_dates(feeds: Iterable[Feed], now: datetime, is_business_date: Callable[[date], bool]) -> Iterator[date]:
@@ -207,6 +221,8 @@ def _recoveries(
 ) -> Iterator[Alert]:
     for one in opened:
         alert = one.alert
+        if alert.stage == INTRADAY_STAGE:
+            continue
         if alert.stage == CYCLE_STAGE:
             reached = cycle_done(times)
         else:

@@ -18,11 +18,11 @@ SLA_STATEMENTS = (
   RECORDED_AT TIMESTAMP_TZ NOT NULL COMMENT 'When the row was written.'
 ) COMMENT = 'When each feed first reached a stage; of several rows the earliest holds.'""",
     f"""CREATE TABLE IF NOT EXISTS {SLA_ALERT} (
-  ALERT_ID VARCHAR(36) NOT NULL COMMENT 'The same for the same kind, feed, business date and stage: one row.',
+  ALERT_ID VARCHAR(36) NOT NULL COMMENT 'The same for the same kind, feed, date, stage and, intraday, due time.',
   KIND VARCHAR(9) NOT NULL COMMENT 'late or recovered.',
   FEED VARCHAR NOT NULL COMMENT 'The feed, or the Dag of a cycle.',
   BUSINESS_DATE DATE NOT NULL COMMENT 'The business date.',
-  STAGE VARCHAR(9) NOT NULL COMMENT 'arrived, loaded, validated, or cycle.',
+  STAGE VARCHAR(9) NOT NULL COMMENT 'arrived, loaded, validated, cycle or intraday.',
   DUE_AT TIMESTAMP_TZ NOT NULL COMMENT 'By when it was promised.',
   REACHED_AT TIMESTAMP_TZ COMMENT 'When it was reached; null while it was missing.',
   LATE_SECONDS NUMBER(19,0) NOT NULL COMMENT 'How late it was when the alert was made.',

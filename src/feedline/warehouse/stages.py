@@ -85,6 +85,16 @@ def last_load(session: Session, manifest: DeliveryManifest) -> datetime | None:
     return (at or manifest.produced_at) if whole else None
 
 
+def last_intraday_load(session: Session, feed: str, business_date: date) -> datetime | None:
+    """When something of a feed's day was loaded last that came before its end."""
+    [(at,)] = session.execute(
+        f"SELECT MAX(LOADED_AT) FROM {LOAD_LEDGER} WHERE FEED = {literal(feed)} AND STATUS = 'LOADED' "
+        f"AND BUSINESS_DATE = {literal(business_date)} AND CYCLE = {literal(Cycle.INTRADAY.value)}",
+        doing="cannot read the ledger",
+    )
+    return at if isinstance(at, datetime) else None
+
+
 def _known(feed: str, business_date: date, cycle: Cycle, stage: Stage) -> str:
     return (
         f"SELECT 1 FROM {FEED_STAGE} WHERE FEED = {literal(feed)} AND BUSINESS_DATE = {literal(business_date)} "

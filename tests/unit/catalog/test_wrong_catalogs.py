@@ -52,6 +52,10 @@ def test_a_small_catalogue_is_read(tmp_path: Path) -> None:
         ({"sla": {"produced_by": "18:00"}}, "produced_by"),
         ({"sla": "18:00"}, "arrived_by"),
         ({"sla": {"fresh_within_hours": 0}}, "fresh_within_hours"),
+        ({"sla": {"intraday": {"within_minutes": 30}}}, "within_minutes, from and until"),
+        ({"sla": {"intraday": {"within_minutes": 0, "from": "07:00", "until": "17:00"}}}, "more than 0"),
+        ({"sla": {"intraday": {"within_minutes": "30", "from": "07:00", "until": "17:00"}}}, "write a number"),
+        ({"sla": {"intraday": {"within_minutes": 30, "from": "17:00", "until": "07:00"}}}, "from must be before until"),
     ],
 )
 def test_a_wrong_entry_of_a_feed_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
