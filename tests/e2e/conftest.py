@@ -6,7 +6,7 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,13 +16,15 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from feedline.batch.control_file import control_path, read_control_file
-from feedline.catalog import load_catalog
+from feedline.catalog import Feed, load_catalog
 from feedline.datagen import generate_day
 from feedline.local.airflow import airflow_login
 from feedline.local.airflow_api import FINISHED, AirflowApi
 from feedline.local.stack import StackConfig, down, status, up
 from feedline.settings import Settings
 from feedline.warehouse.connection import open_warehouse
+from feedline.warehouse.layout import feed_layout
+from feedline.warehouse.names import DATA_SCHEMA, data_table
 
 ROOT = Path(__file__).parents[2]
 BUSINESS_DATE = date(2026, 10, 23)
@@ -46,6 +48,12 @@ class Airflow(AirflowApi):
                 return state
             time.sleep(1)
         raise AssertionError(f"{run} is still {state}: {self.unfinished(dag, run)}")
+
+    def fail(self, dag: str, **conf: Any) -> str:
+        """Starts a run and waits for it; its id when it failed."""
+        run = self.trigger(dag, conf)
+        assert self.finish(dag, run) == "failed", run
+        return run
 
     def run(self, dag: str, **conf: Any) -> str:
         """Starts a run and waits for it; its id when it succeeded."""
@@ -109,13 +117,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         down(home)
 
 
-def send_files(stack: Stack, business_date: date) -> dict[str, int]:
+def send_files(
+    stack: Stack, business_date: date, feeds: Collection[str] = tuple(load_catalog().feeds)
+) -> dict[str, int]:
     """Generates a small day into the landing folder; the records that each feed's control file announces."""
     landing = stack.settings.landing
-    generate_day(load_catalog(), business_date=business_date, funds=FUNDS, seed=1, out=landing)
-    return {
-        feed: read_control_file(control_path(landing, feed, business_date)).records for feed in load_catalog().feeds
-    }
+    generate_day(load_catalog(), business_date=business_date, funds=FUNDS, seed=1, out=landing, feeds=feeds)
+    return {feed: read_control_file(control_path(landing, feed, business_date)).records for feed in feeds}
 
 
 @pytest.fixture(scope="session")
@@ -137,8 +145,14 @@ def day(source_records: dict[str, int]) -> date:
 
 
 @pytest.fixture(scope="session")
-def send(provisioned: Stack) -> Callable[[date], dict[str, int]]:
-    """Lands the files of another business date."""
+def first_run(stack: Stack, day: date) -> str:
+    """The end-of-day run that took every feed of `BUSINESS_DATE` into its tables."""
+    return stack.airflow.run("ihub_eod", business_date=day.isoformat())
+
+
+@pytest.fixture(scope="session")
+def send(provisioned: Stack) -> Callable[..., dict[str, int]]:
+    """Lands the files of another business date, of some feeds or all."""
     return functools.partial(send_files, provisioned)
 
 
@@ -193,3 +207,26 @@ def take(page):
             page.screenshot(path=Path(folder) / name)
 
     return picture
+
+
+@pytest.fixture(scope="session")
+def content(stack: Stack) -> Callable[..., dict[str, list[Any]]]:
+    """Every row of a feed's tables, of one business date, in order: all values that came with the records, and the
+    ids that they go by; not when they were loaded, nor where on the topic they lay."""
+
+    def read(
+        feed: Feed, business_date: date, *, schema: str = DATA_SCHEMA, settings: Settings = stack.settings
+    ) -> dict[str, list[Any]]:
+        found = {}
+        with open_warehouse(settings.warehouse) as connection, connection.cursor() as cursor:
+            for table in feed_layout(feed).tables():
+                item = ['"_ITEM_INDEX"'] if table.array else []
+                ids = ['"_CORRELATION_ID"', '"_RECORD_INDEX"', *item]
+                columns = [*ids, '"_DELIVERY_ID"', *(f'"{column.name}"' for column in table.columns)]
+                found[table.name] = cursor.execute(
+                    f"SELECT {', '.join(columns)} FROM {data_table(table.name, schema)} "
+                    f"WHERE \"_BUSINESS_DATE\" = '{business_date}' ORDER BY {', '.join(ids)}"
+                ).fetchall()
+        return found
+
+    return read
