@@ -87,7 +87,7 @@ with DAG(
     for feed in catalogue_feeds():
         with TaskGroup(feed, tooltip=f"{feed}: files to table") as group:
             files = WaitForFiles(
-                task_id="wait_for_files", feed=feed, poke_interval=30, timeout=timedelta(hours=8).total_seconds()
+                task_id="wait_for_files", feed=feed, poke_interval=5, timeout=timedelta(hours=8).total_seconds()
             )
             produced = task(steps.produce, task_id="produce", multiple_outputs=False)(feed)
             delivered = WaitForDelivery(

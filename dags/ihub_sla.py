@@ -1,9 +1,10 @@
 """### iHUB promises
 
 Looks every five minutes whether each feed is where the catalogue promises: arrived, loaded and validated by its time of
-day in New York, and what comes before the end of day loaded within so many minutes. A feed that is late is told once, and so is its recovery, through the notifiers whose Airflow
-connection is set up: `feedline_alerts_smtp`, `feedline_alerts_slack`, `feedline_alerts_webhook`. Every alert is
-recorded in `CONTROL.SLA_ALERT`, also when nobody is told.
+day in New York, and what comes before the end of day loaded within so many minutes. A feed that is late is told once,
+and so is its recovery, through the notifiers whose Airflow connection is set up: `feedline_alerts_smtp`,
+`feedline_alerts_slack`, `feedline_alerts_webhook`. Every alert is recorded in `CONTROL.SLA_ALERT`, also when nobody is
+told.
 
 It looks at the files, the topic and the tables, not at Airflow's tasks: a feed that never comes is told while its
 sensor still waits. Only dates that are waited for now are looked at, so neither a backfill nor a past date that is run

@@ -10,6 +10,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from feedline_airflow.off_loop import imported
+
 
 class ControlFileTrigger(BaseTrigger):
     """Looks into the landing folder every `poll_s` seconds until the control file and the files it names are there,
@@ -42,9 +44,8 @@ class ControlFileTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from feedline.errors import TerminalError
-        from feedline_airflow.landing import look
-
+        errors = await imported("feedline.errors")
+        look = (await imported("feedline_airflow.landing")).look
         waited_for = ""
         while True:
             try:
@@ -56,7 +57,7 @@ class ControlFileTrigger(BaseTrigger):
                     date.fromisoformat(self.business_date),
                     Path(self.archive) if self.archive else None,
                 )
-            except TerminalError as error:
+            except errors.TerminalError as error:
                 yield TriggerEvent({"status": "refused", "reason": str(error)})
                 return
             if not landing.missing:

@@ -9,6 +9,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from feedline_airflow.off_loop import imported
+
 
 class IntradayTopicTrigger(BaseEventTrigger):
     """Fires again and again while intraday messages arrive on a topic, once for what comes within `gather_s` seconds:
@@ -34,11 +36,10 @@ class IntradayTopicTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from feedline.consumer.topic_watch import watch_topic
-        from feedline.kafka.admin import offsets_at
-        from feedline_airflow.kafka_hook import FeedlineKafkaHook
-
-        kafka = await asyncio.to_thread(lambda: FeedlineKafkaHook().get_conn)
+        watch_topic = (await imported("feedline.consumer.topic_watch")).watch_topic
+        offsets_at = (await imported("feedline.kafka.admin")).offsets_at
+        hook = (await imported("feedline_airflow.kafka_hook")).FeedlineKafkaHook
+        kafka = await asyncio.to_thread(lambda: hook().get_conn)
         since = datetime.now(UTC) - self.LOOK_BACK
         positions = await asyncio.to_thread(offsets_at, kafka, self.topic, since)
         async with watch_topic(kafka, self.topic, feeds=self.feeds, positions=positions) as arrivals:

@@ -10,6 +10,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from feedline_airflow.off_loop import imported
+
 
 class IntradayTrigger(BaseTrigger):
     """Waits until a small delivery has landed that is not among the `known` ones, or a message of the feed lies at or
@@ -50,14 +52,13 @@ class IntradayTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from feedline.errors import FeedlineError
-
+        errors = await imported("feedline.errors")
         left = (datetime.fromisoformat(self.arguments["until"]) - datetime.now(UTC)).total_seconds()
         waits = [asyncio.create_task(self._files()), asyncio.create_task(self._records())]
         try:
             done, _ = await asyncio.wait(waits, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
             event = {"status": "arrived", "what": done.pop().result()} if done else {"status": "nothing"}
-        except FeedlineError as error:
+        except errors.FeedlineError as error:
             event = {"status": "refused", "reason": str(error)}
         finally:
             for wait in waits:
@@ -66,26 +67,23 @@ class IntradayTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def _files(self) -> str:
-        from feedline.cycle_intraday import unknown_of
-        from feedline.producer.intraday_files import landed_deliveries
-
+        files = await imported("feedline.producer.intraday_files")
         day = date.fromisoformat(self.arguments["business_date"])
         while True:
             # The folder may be on a file server: looking must not hold up the triggerer's other waits.
             landed = await asyncio.to_thread(
-                landed_deliveries, Path(self.arguments["landing"]), self.arguments["feed"], day
+                files.landed_deliveries, Path(self.arguments["landing"]), self.arguments["feed"], day
             )
-            new = unknown_of(landed, self.arguments["known"])
+            new = files.unknown_of(landed, self.arguments["known"])
             if new:
                 return f"{new[0].control.name} has landed"
             await asyncio.sleep(self.arguments["poll_s"])
 
     async def _records(self) -> str:
-        from feedline.consumer.topic_watch import watch_topic
-        from feedline_airflow.kafka_hook import FeedlineKafkaHook
-
+        watch_topic = (await imported("feedline.consumer.topic_watch")).watch_topic
+        hook = (await imported("feedline_airflow.kafka_hook")).FeedlineKafkaHook
         # A connection may come from the API server or a vault: reading it blocks.
-        kafka = await asyncio.to_thread(lambda: FeedlineKafkaHook().get_conn)
+        kafka = await asyncio.to_thread(lambda: hook().get_conn)
         positions = {int(partition): offset for partition, offset in self.arguments["positions"].items()}
         async with watch_topic(
             kafka, self.arguments["topic"], feeds=[self.arguments["feed"]], positions=positions

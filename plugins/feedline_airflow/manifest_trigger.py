@@ -9,6 +9,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from feedline_airflow.off_loop import imported
+
 
 class ManifestTrigger(BaseTrigger):
     """Follows the partition of a topic that holds the manifests until that of `delivery_id` is there;
@@ -40,12 +42,11 @@ class ManifestTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from feedline.consumer.manifests import await_manifest
-        from feedline.errors import TerminalError
-        from feedline_airflow.kafka_hook import FeedlineKafkaHook
-
+        errors = await imported("feedline.errors")
+        await_manifest = (await imported("feedline.consumer.manifests")).await_manifest
+        hook = (await imported("feedline_airflow.kafka_hook")).FeedlineKafkaHook
         # A connection may come from the API server or a vault: reading it blocks.
-        kafka = await asyncio.to_thread(lambda: FeedlineKafkaHook().get_conn)
+        kafka = await asyncio.to_thread(lambda: hook().get_conn)
         try:
             manifest = await await_manifest(
                 kafka,
@@ -55,7 +56,7 @@ class ManifestTrigger(BaseTrigger):
                 delivery_id=self.delivery_id,
                 since=datetime.fromisoformat(self.since),
             )
-        except TerminalError as error:
+        except errors.TerminalError as error:
             yield TriggerEvent({"status": "refused", "reason": str(error)})
             return
         yield TriggerEvent(

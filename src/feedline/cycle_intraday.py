@@ -7,7 +7,7 @@ not, so that records which a program produces one by one are in the table before
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -177,8 +177,3 @@ def validate_day_so_far(
 
 def _is_loaded(manifest: DeliveryManifest, checkpoints: Mapping[int, int]) -> bool:
     return all(checkpoints.get(held.partition, 0) >= held.end_offset for held in manifest.partitions)
-
-
-def unknown_of(landed: Collection[LandedDelivery], known: Collection[str]) -> tuple[LandedDelivery, ...]:
-    """Those whose control file, with this content, is not among the known fingerprints."""
-    return tuple(delivery for delivery in landed if delivery.fingerprint not in known)

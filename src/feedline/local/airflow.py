@@ -95,6 +95,8 @@ def airflow_environment(config: AirflowConfig) -> dict[str, str]:
         # Airflow renames its processes; without this the renaming overwrites the mark that they are recognised by.
         "SPT_NOENV": "1",
         SETTINGS_VARIABLE: str(config.settings_file),
+        # On a busy machine a writer waits for its turn for longer than SQLite's 5 s; Airflow takes that for a failure.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{config.folder / 'airflow.db'}?timeout=60",
         "AIRFLOW__CORE__DAGS_FOLDER": str(config.project / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(config.project / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

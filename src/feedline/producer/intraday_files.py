@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -30,6 +30,11 @@ class LandedDelivery:
 def landed_deliveries(landing: Path, feed: str, business_date: date) -> tuple[LandedDelivery, ...]:
     """What has landed by now, in the order of the control files' names; what is still on its way is left out."""
     return tuple(_landed(landing, feed, business_date))
+
+
+def unknown_of(landed: Collection[LandedDelivery], known: Collection[str]) -> tuple[LandedDelivery, ...]:
+    """Those whose control file, with this content, is not among the known fingerprints."""
+    return tuple(delivery for delivery in landed if delivery.fingerprint not in known)
 
 
 def _landed(landing: Path, feed: str, business_date: date) -> Iterator[LandedDelivery]:
