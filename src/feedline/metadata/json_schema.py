@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from feedline.metadata.discovery.decide import FORM, FORMAT, ORIGINAL
+from feedline.metadata.discovery.decide import FORM, FORMAT, KINDS, ORIGINAL
 from feedline.metadata.fields import resolve, schema_fields
 from feedline.warehouse.layout import named_types
 
@@ -98,6 +98,8 @@ def _one(spec: Any, names: Names) -> dict[str, Any]:
     plain = {name: value for name, value in spec.items() if name != KEPT}
     if plain.keys() == {"type"} and plain["type"] in _PRIMITIVES:
         return {**_primitive(plain["type"]), **kept}
+    if spec.get(FORM) == "empty":
+        return {**_leaf(plain, names), **kept}
     if spec.get(FORM) == "map":
         return {**_map_entries(plain, names), **kept}
     made = _COMPOUND.get(spec["type"], _leaf)(plain, names)
@@ -143,7 +145,8 @@ def _leaf(spec: Mapping[str, Any], _names: Names) -> dict[str, Any]:
     logical, form = spec.get("logicalType"), spec.get(FORM)
     note = {EXTRA: {"type": dict(spec)}}
     if form in _BY_FORM:
-        return {**_BY_FORM[str(form)], **note}
+        kinds = {"type": [_JSON_KINDS.get(kind, kind) for kind in spec[KINDS]]} if KINDS in spec else {}
+        return {**_BY_FORM[str(form)], **kinds, **note}
     if logical == "decimal":
         edge = 10 ** (int(spec["precision"]) - int(spec.get("scale", 0)))
         return {"type": "number", "exclusiveMinimum": -edge, "exclusiveMaximum": edge, **note}
@@ -157,6 +160,7 @@ def _leaf(spec: Mapping[str, Any], _names: Names) -> dict[str, Any]:
     return {**_primitive(str(spec["type"])), **note}
 
 
+_JSON_KINDS = {"text": "string"}
 _BY_FORM: Names = {
     "json": {},
     "number": {"type": "number"},

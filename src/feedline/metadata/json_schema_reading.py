@@ -95,7 +95,8 @@ class _Reader:
         others = [one for one in kinds if one != "null"]
         inner = {key: value for key, value in extra.items() if key != "nullLast"}
         rest = {key: value for key, value in schema.items() if key != EXTRA}
-        branches = [self._one({**rest, "type": one}, inner, place, path) for one in others]
+        given = "type" in inner
+        branches = [self._one({**rest, "type": one}, inner, place, path) for one in others[: 1 if given else None]]
         if "null" not in kinds:
             return branches[0] if len(branches) == 1 else branches
         return [*branches, "null"] if extra.get("nullLast") else ["null", *branches]

@@ -9,10 +9,10 @@ from typing import Any
 
 from feedline.batch.avro_program import MAX_DEPTH
 from feedline.metadata.discovery.decide import (
+    EMPTY_MAP,
     EMPTY_OBJECT,
     FORM,
     FORMAT,
-    JSON_TEXT,
     LEFT_OUT,
     NOTHING,
     ORIGINAL,
@@ -20,6 +20,7 @@ from feedline.metadata.discovery.decide import (
     decide_boolean,
     decide_number,
     decide_text,
+    json_text,
     mixture,
 )
 from feedline.metadata.discovery.keys import business_keys
@@ -165,27 +166,30 @@ class SchemaBuilder:
         seen = mixture(node)
         if self._feed:
             note = f"values of several kinds, {seen}: kept as the text of their JSON, nothing is coerced"
-            return Choice(dict(JSON_TEXT), seen, (note,))
+            return Choice(json_text(node.kinds), seen, (note,))
         branches = []
         for kind in node.kinds:
             choice = self._of_kind(kind, node, place) if kind != "text" else Choice("string", "")
             branches.append(choice.type)
-        if any(isinstance(one, Mapping) and one.get(FORM) in ("number", "empty", "json") for one in branches):
-            return Choice(dict(JSON_TEXT), seen, (f"values of several kinds, {seen}: kept as the text of their JSON",))
+        if any(isinstance(one, Mapping) and one.get(FORM) in ("number", "json") for one in branches):
+            return Choice(
+                json_text(node.kinds), seen, (f"values of several kinds, {seen}: kept as the text of their JSON",)
+            )
         return Choice(branches, seen, (f"values of several kinds, {seen}: a union",))
 
-    def _as_json(self, what: str, why: str) -> Choice:
-        return Choice(dict(JSON_TEXT), what, (f"{why}: kept as the text of its JSON",))
+    def _as_json(self, kind: str, what: str, why: str) -> Choice:
+        return Choice(json_text([kind]), what, (f"{why}: kept as the text of its JSON",))
 
     def _object(self, node: Node, place: _Place) -> Choice:
         if not node.fields and node.values is None:
-            return Choice(dict(EMPTY_OBJECT), f"{node.objects:,} empty objects: there is no field to name")
+            empty = EMPTY_OBJECT if self._feed else EMPTY_MAP
+            return Choice(dict(empty), f"{node.objects:,} empty objects: there is no field to name")
         what = f"{node.objects:,} objects"
         why = map_reason(node, self._policy)
         if why is not None:
             return self._map(node, place, f"{what}: {why}, so they are data")
         if trouble := self._no_room(place, "object"):
-            return self._as_json(what, trouble)
+            return self._as_json("object", what, trouble)
         head = {"type": "record", "name": self._named(place)}
         keys = _in_order(node.fields)
         names = names_of(keys, place.columns, place.taken)
@@ -196,19 +200,18 @@ class SchemaBuilder:
         what = f"{node.arrays:,} arrays of up to {node.longest:,} items"
         items = node.items if node.items is not None else Node()
         if trouble := self._no_room(place, "array"):
-            return self._as_json(what, trouble)
-        nested = any(kind in items.kinds for kind in ("object", "array"))
-        if self._feed and place.in_array and nested and items.kinds == ("object",):
-            return self._as_json(what, "an array of objects inside an array's objects has no table")
+            return self._as_json("array", what, trouble)
+        if self._feed and place.in_array and any(kind in items.kinds for kind in ("object", "array")):
+            return self._as_json("array", what, "an array of objects inside an array's objects has no table")
         below = place.item(deeper=2 if items.nulls else 1)
         at = len(self.decisions)
         if self._feed and items.kinds == ("array",):
-            choice = self._as_json(f"{items.arrays:,} arrays", "an array inside an array has no table")
+            choice = self._as_json("array", f"{items.arrays:,} arrays", "an array inside an array has no table")
         else:
             choice = self._choose(items, below)
             if self._feed and isinstance(choice.type, Mapping) and choice.type["type"] == "array":
                 del self.decisions[at:]
-                choice = self._as_json(choice.reason, "an array of maps has no table")
+                choice = self._as_json("object", choice.reason, "an array of maps has no table")
         self._decide(at, below.path, choice, items, places=items.seen)
         kind = {"type": "array", "items": ["null", choice.type] if items.nulls else choice.type}
         return Choice(kind, what)
@@ -216,24 +219,23 @@ class SchemaBuilder:
     def _map(self, node: Node, place: _Place, reason: str) -> Choice:
         values = map_values(node)
         if trouble := self._no_room(place, "map"):
-            return self._as_json(reason, trouble)
+            return self._as_json("object", reason, trouble)
         if self._feed and place.in_array:
-            return self._as_json(reason, "a map inside an array's objects has no table")
+            return self._as_json("object", reason, "a map inside an array's objects has no table")
         at = len(self.decisions)
         if not self._feed:
             below = place.item(deeper=2)
             choice = self._choose(values, below)
             self._decide(at, below.path, choice, values, places=values.seen)
-            return Choice({"type": "map", "values": ["null", choice.type] if values.nulls else choice.type}, reason)
+            return Choice({"type": "map", "values": ["null", choice.type]}, reason)
         item = place.item(deeper=1)
         name = self._named(item)
         names = names_of(("key", "value"), (), item.taken)
         below = item.below(names["value"], deeper=2)
         choice = self._choose(values, below)
         self._decide(at, below.path, choice, values, places=values.seen)
-        value: dict[str, Any] = {"name": names["value"], "type": choice.type}
-        if values.nulls:
-            value |= {"type": ["null", choice.type], "default": None}
+        # Fields of a record that may be left out may be null; a map that a record turns out to be takes no less.
+        value: dict[str, Any] = {"name": names["value"], "type": ["null", choice.type], "default": None}
         entry = {"type": "record", "name": name, "fields": [{"name": names["key"], "type": "string"}, value]}
         return Choice({"type": "array", "items": entry, FORM: "map"}, reason)
 

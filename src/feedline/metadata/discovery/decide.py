@@ -7,24 +7,27 @@ accepts what the schema of fewer accepted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from feedline.batch.avro_program import MAX_PRECISION
-from feedline.metadata.discovery.moments import ISO_DATE, ISO_MOMENT, Spelling, common_detail
+from feedline.metadata.discovery.moments import ISO_DATE, ISO_MOMENT, Spelling, habit_of
 from feedline.metadata.discovery.observe import Node, Numbers, Texts
 from feedline.metadata.discovery.policy import DiscoveryPolicy
 
 # How a field's value stands in the documents, where that is not how Avro has it.
 FORM, FORMAT, SPELLING, ORIGINAL = "jsonForm", "jsonFormat", "jsonSpelling", "jsonName"
+# Of text that holds JSON: the kinds of value that were seen, and that alone may stand there.
+KINDS = "jsonKinds"
 # On a field: what is null in a record was left out of the document.
 LEFT_OUT = "jsonLeftOut"
 JSON_TEXT: Mapping[str, Any] = {"type": "string", FORM: "json"}
 NUMBER_TEXT: Mapping[str, Any] = {"type": "string", FORM: "number"}
 NOTHING: Mapping[str, Any] = {"type": "string", FORM: "nothing"}
 EMPTY_OBJECT: Mapping[str, Any] = {"type": "string", FORM: "empty"}
+EMPTY_MAP: Mapping[str, Any] = {"type": "map", "values": "null", FORM: "empty"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Choice:
     reason: str
     conflicts: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
+
+
+def json_text(kinds: Iterable[str]) -> dict[str, Any]:
+    """Text that holds the JSON of values of these kinds."""
+    return {**JSON_TEXT, KINDS: list(kinds)}
 
 
 def decimal_type(precision: int, scale: int, extra: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
@@ -125,13 +133,9 @@ def _date(form: str, spellings: Mapping[Spelling, int], _policy: DiscoveryPolicy
 def _moment(form: str, spellings: Mapping[Spelling, int], _policy: DiscoveryPolicy) -> Choice:
     kind: dict[str, Any] = {"type": "long", "logicalType": "timestamp-micros"}
     count = sum(spellings.values())
-    conflicts: tuple[str, ...] = ()
     if form != ISO_MOMENT:
         kind[FORMAT] = form
-    if detail := common_detail(one.detail for one in spellings):
-        kind[SPELLING] = detail
-    if len({one.detail.lstrip("0123456789") for one in spellings}) > 1:
-        conflicts = ("several offsets: the moment is kept exactly, the offset it was written with is not",)
+    conflicts = _with_habit(kind, spellings)
     return Choice(kind, f"{_many(count, 'moment')} with a zone, written {form}", conflicts)
 
 
@@ -140,21 +144,31 @@ def _local(form: str, spellings: Mapping[Spelling, int], policy: DiscoveryPolicy
     reason = f"{_many(count, 'timestamp')} without a zone, written {form}"
     if policy.target == "feed":
         return Choice("string", reason, ("no zone, so no moment: kept as text; have the source write one",))
-    return Choice(_unzoned("local-timestamp-micros", form, spellings), reason)
+    return _unzoned("local-timestamp-micros", form, spellings, reason)
 
 
 def _time(form: str, spellings: Mapping[Spelling, int], policy: DiscoveryPolicy) -> Choice:
     reason = f"{_many(sum(spellings.values()), 'time')} of day, written {form}"
     if policy.target == "feed":
         return Choice("string", f"{reason}; feeds have no type for it")
-    return Choice(_unzoned("time-micros", form, spellings), reason)
+    return _unzoned("time-micros", form, spellings, reason)
 
 
-def _unzoned(logical: str, form: str, spellings: Mapping[Spelling, int]) -> dict[str, Any]:
+def _unzoned(logical: str, form: str, spellings: Mapping[Spelling, int], reason: str) -> Choice:
     kind: dict[str, Any] = {"type": "long", "logicalType": logical, FORMAT: form}
-    if detail := common_detail(one.detail for one in spellings):
-        kind[SPELLING] = detail
-    return kind
+    conflicts = _with_habit(kind, spellings)
+    return Choice(kind, reason, conflicts)
+
+
+def _with_habit(kind: dict[str, Any], spellings: Mapping[Spelling, int]) -> tuple[str, ...]:
+    """Notes in the type how its texts are written; what of that cannot be kept."""
+    habit = habit_of(one.detail for one in spellings)
+    if habit.detail:
+        kind[SPELLING] = habit.detail
+    if habit.exact:
+        return ()
+    lost = "offset" if habit.zones > 1 else "number of digits"
+    return (f"written with more than one {lost}: the moment is kept exactly, its own {lost} is not",)
 
 
 def _decimal_text(form: str, spellings: Mapping[Spelling, int], policy: DiscoveryPolicy) -> Choice:

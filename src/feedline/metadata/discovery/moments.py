@@ -35,7 +35,7 @@ _MAIL = re.compile(
 class Spelling:
     """How a text is written. family: `date`, `order`, `moment` (with a zone), `local` (without), `time`, `fine` (a
     moment finer than microseconds); form: what all values of a field must share to be read as one type; detail: what
-    it takes besides to write a value as it was."""
+    `habit_of` needs to write a value as it was."""
 
     family: str
     form: str
@@ -97,7 +97,7 @@ def _clock(text: str) -> Read | None:
             return None
         micros = int((fraction or "").ljust(6, "0"))
         form = "hh:mm:ss" if second else "hh:mm"
-        return Spelling("time", form, str(len(fraction or ""))), time(int(hour), int(minute), int(second or 0), micros)
+        return Spelling("time", form, _written(fraction or "")), time(int(hour), int(minute), int(second or 0), micros)
     return _moment(text)
 
 
@@ -110,19 +110,19 @@ def _moment(text: str) -> Read | None:
     if read is None or not isinstance(read[1], date) or (between in "_-" and colon and read[0].form == ISO_DATE):
         return None
     clock = f"hh{colon}mm{colon}ss" if second else f"hh{colon}mm"
-    digits = len(fraction or "")
+    fine, detail = len(fraction or "") > 6, _written(fraction or "")
     form = f"{read[0].form}{between}{clock}{'' if ',' not in text else ',f'}"
     local = datetime.combine(
         read[1], time(int(hour), int(minute), int(second or 0), int((fraction or "").ljust(6, "0")[:6]))
     )
     if not zone:
-        return (Spelling("fine", form), None) if digits > 6 else (Spelling("local", form, str(digits)), local)
+        return (Spelling("fine", form), None) if fine else (Spelling("local", form, detail), local)
     offset, style = _zone(zone)
     if f"{form}{gap}{style}" == "YYYY-MM-DDThh:mm:ssZ":
         style = "±hh:mm"
     meant = local.replace(tzinfo=offset).astimezone(UTC)
     form = f"{form}{gap}{style}"
-    return (Spelling("fine", form), None) if digits > 6 else (Spelling("moment", form, f"{digits}{zone}"), meant)
+    return (Spelling("fine", form), None) if fine else (Spelling("moment", form, f"{detail}{zone}"), meant)
 
 
 def _parts(found: re.Match[str]) -> tuple[str, ...]:
@@ -169,7 +169,7 @@ def read_ordered(text: str, order: str) -> date | None:
 def write_moment(meant: Moment, form: str, detail: str) -> str:
     """The text that has this form and detail: what `read_moment` read, given a field's own spelling.
 
-    A moment is given in UTC. detail: of one spelling, or `common_detail` of several.
+    A moment is given in UTC. detail: as `habit_of` gives it.
     """
     if form.startswith("DDD, "):
         return _write_mail(meant, form, detail)
@@ -187,19 +187,42 @@ def _zone_text(zone: str, style: str) -> str:
     return zone or {"±hh:mm": "Z", "±hhmm": "+0000", "±hh": "+00"}.get(style.strip(), style.strip())
 
 
-def common_detail(details: Iterable[str]) -> str:
-    """What the texts of one field are written back by: digits, with `?` where a fraction of zero is left out, or `3+`
-    where there are as many threes as it takes, none where it takes any; and the zone where all have the same."""
-    every = set(details)
-    digits = {int(one[:1]) for one in every}
-    zones = {one[1:] for one in every}
-    fractions = digits - {0}
-    style = ""
-    if len(digits) == 1 or len(fractions) == 1:
-        style = f"{max(digits)}{'?' if len(digits) > 1 else ''}"
-    elif digits <= {0, 3, 6}:
-        style = "3+"
-    return style + (zones.pop() if len(zones) == 1 else "")
+def _written(fraction: str) -> str:
+    """How many digits, and what their zeros say of the writer's habit: `a` all are zero, `g` the last three, `t` the
+    last."""
+    zeros = "a" if fraction and not fraction.strip("0") else "g" if fraction.endswith("000") else ""
+    return f"{len(fraction)}{zeros or ('t' if fraction.endswith('0') else '')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How a field's moments are written back. detail: for `write_moment`; exact: whether every text comes back as it
+    was; zones: how many there were."""
+
+    detail: str
+    exact: bool
+    zones: int
+
+
+def habit_of(details: Iterable[str]) -> Habit:
+    """What the details of a field's texts have in common: a number of digits, with `?` where a fraction of zero is left
+    out, `3+` where there are as many threes as it takes, nothing where there are as many digits as it takes."""
+    parts = [_PARTS.fullmatch(one) for one in details]
+    digits = {int(one.group(1)) for one in parts if one}
+    zeros = {one.group(2) for one in parts if one}
+    zones = {one.group(3) for one in parts if one}
+    style, exact = "", zeros == {""}
+    if len(digits) == 1:
+        style, exact = str(max(digits)), True
+    elif not exact and len(digits - {0}) == 1:
+        style, exact = f"{max(digits)}?", "a" not in zeros
+    elif not exact and digits <= {0, 3, 6}:
+        style, exact = "3+", not zeros & {"a", "g"}
+    zone = next(iter(zones)) if len(zones) == 1 else ""
+    return Habit(style + zone, exact and len(zones) == 1, len(zones))
+
+
+_PARTS = re.compile(r"([0-9])([agt]?)(.*)")
 
 
 def _detail(detail: str) -> tuple[str, str]:
@@ -209,7 +232,7 @@ def _detail(detail: str) -> tuple[str, str]:
 
 
 def _fraction(micros: int, style: str) -> str:
-    """The digits behind the point, as `common_detail` says."""
+    """The digits behind the point, as `habit_of` says."""
     digits = f"{micros:06d}"
     if style == "3+":
         return "" if not micros else digits[:3] if digits.endswith("000") else digits

@@ -21,7 +21,7 @@ from feedline.metadata.discovery.moments import Spelling
 from feedline.metadata.discovery.policy import DiscoveryPolicy
 from feedline.metadata.discovery.values import NumberText, digits_of, spelling_of
 
-MAX_SPELLINGS = 64
+MAX_SPELLINGS = 256
 MAX_SYMBOL = 64
 SKETCH = 256
 _64_BITS = 1 << 63

@@ -18,7 +18,7 @@ import orjson
 from feedline.batch.avro_program import BOOLEAN, DECIMAL, DOUBLE, ENUM, FLOAT, INT, LONG, STRING, Node
 from feedline.batch.value_checks import LEAF_CHECKS, Misfit, found_in, shortened
 from feedline.errors import SchemaMismatchError
-from feedline.metadata.discovery.decide import FORM, FORMAT, LEFT_OUT, ORIGINAL, SPELLING
+from feedline.metadata.discovery.decide import FORM, FORMAT, KINDS, LEFT_OUT, ORIGINAL, SPELLING
 from feedline.metadata.discovery.moments import ISO_DATE, ISO_MOMENT, read_moment, read_ordered, write_moment
 from feedline.metadata.discovery.reading import exact_decoder
 from feedline.metadata.discovery.values import NumberText, digits_of, spelling_of
@@ -265,8 +265,15 @@ def _moment(spec: Mapping[str, Any]) -> Step:
     return conform
 
 
-def _any_json(_spec: Mapping[str, Any]) -> Step:
-    return document_text
+def _any_json(spec: Mapping[str, Any]) -> Step:
+    kinds = spec.get(KINDS)
+
+    def conform(value: Any) -> Any:
+        if kinds is not None and _json_kind(value) not in kinds:
+            raise Misfit(f"is of no kind that was seen, found {found_in(value)}")
+        return document_text(value)
+
+    return conform
 
 
 def _number_text(_spec: Mapping[str, Any]) -> Step:
@@ -285,11 +292,11 @@ def _nothing(_spec: Mapping[str, Any]) -> Step:
     return conform
 
 
-def _empty(_spec: Mapping[str, Any]) -> Step:
+def _empty(spec: Mapping[str, Any]) -> Step:
     def conform(value: Any) -> Any:
         if value != {}:
             raise Misfit(f"needs an empty object, found {found_in(value)}")
-        return "{}"
+        return "{}" if spec["type"] == "string" else {}
 
     return conform
 
@@ -311,7 +318,7 @@ def _restore(kind: Any, names: Names) -> Step:
 
 def _restore_one(spec: Any, names: Names) -> Step:
     form = spec.get(FORM) if isinstance(spec, Mapping) else None
-    kind = str(form) if form in _RESTORED else kind_of(spec)
+    kind = str(form) if form in _RESTORED and spec["type"] != "map" else kind_of(spec)
     restored = _written if kind in _MOMENTS else _RESTORED.get(kind)
     return restored(spec, names) if restored else _as_it_is
 

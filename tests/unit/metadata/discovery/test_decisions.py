@@ -163,7 +163,7 @@ class TestTexts:
 class TestKinds:
     def test_mixed_kinds_are_reported_and_kept_as_json(self):
         kind, decision = field("1", '"a"', "true")
-        assert kind == {"type": "string", "jsonForm": "json"}
+        assert kind == {"type": "string", "jsonForm": "json", "jsonKinds": ["boolean", "number", "text"]}
         assert "1 numbers" in decision.conflicts[0]
         assert "1 texts" in decision.conflicts[0]
 
