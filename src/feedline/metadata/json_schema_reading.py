@@ -14,7 +14,7 @@ from feedline.metadata.fields import schema_fields
 from feedline.metadata.json_schema import BOUNDS, EXTRA, FORMATS, KEPT, PLAIN_LOGICAL, is_nullable
 
 MAX_DEPTH = 64
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 # Of a number that no keyword bounds: money and quantities fit, and so does what a warehouse's column takes.
 OPEN_DECIMAL = (38, 10)
 
@@ -31,7 +31,12 @@ def avro_of(json_schema: Mapping[str, Any], *, name: str = "Record", namespace: 
     if not isinstance(json_schema, Mapping):
         raise ConfigurationError("a JSON Schema is an object")
     reader = _Reader(json_schema)
-    made = reader.type({key: value for key, value in json_schema.items() if key != "$schema"}, (name,), "")
+    try:
+        made = reader.type({key: value for key, value in json_schema.items() if key != "$schema"}, (name,), "")
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+        raise ConfigurationError(
+            f"the JSON Schema cannot be read: {type(error).__name__} {str(error)[:100]}"
+        ) from error
     if not isinstance(made, Mapping) or made.get("type") != "record":
         raise ConfigurationError("the JSON Schema of a feed describes objects with properties: a record")
     record = dict(made)

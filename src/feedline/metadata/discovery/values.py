@@ -20,6 +20,8 @@ _ZEROS = re.compile(r"0[0-9]+")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _STARTS = frozenset("0123456789-")
 _NAMES = frozenset({*MONTHS, *DAYS})
+# Every text that is not plain is shorter, and so is every number that a decimal holds.
+LONGEST = 40
 # Zeros written behind the point count up to here: an amount says its scale by them, a longer row says nothing.
 WRITTEN_PLACES = 18
 # No exponent that a person or a program means is larger; beyond, the digits are not counted but called too many.
@@ -40,9 +42,14 @@ class Digits:
     places: int
 
 
-@lru_cache(maxsize=1 << 14)
-def spelling_of(text: str) -> Spelling:  # noqa: PLR0911
+def spelling_of(text: str) -> Spelling:
     """What kind of text it is; every text is of exactly one kind, whatever the others of its field are."""
+    # No cache for what is long: it would hold megabytes.
+    return _short_spelling(text) if len(text) <= LONGEST else PLAIN
+
+
+@lru_cache(maxsize=1 << 14)
+def _short_spelling(text: str) -> Spelling:  # noqa: PLR0911
     if not text:
         return EMPTY
     if text[0] not in _STARTS:
@@ -50,8 +57,6 @@ def spelling_of(text: str) -> Spelling:  # noqa: PLR0911
         if named:
             return named[0]
         return UUID if len(text) == 36 and _UUID.fullmatch(text) else PLAIN
-    if len(text) > 40:
-        return PLAIN
     if found := read_moment(text):
         return found[0]
     if found_decimal := _DECIMAL.fullmatch(text):
@@ -64,12 +69,15 @@ def spelling_of(text: str) -> Spelling:  # noqa: PLR0911
     return UUID if len(text) == 36 and _UUID.fullmatch(text) else PLAIN
 
 
-@lru_cache(maxsize=1 << 14)
 def digits_of(number: str) -> Digits:
     """The digits that a JSON number needs, an exponent worked out exactly and without making the number.
 
     Places are those written, `12.50` has two, up to WRITTEN_PLACES; more only where they are not zeros.
     """
+    return _short_digits(number) if len(number) <= LONGEST else _digits(number)
+
+
+def _digits(number: str) -> Digits:
     mantissa, _, exponent = number.lower().partition("e")
     whole, _, fraction = mantissa.lstrip("-").partition(".")
     shift = int(exponent or 0) if len(exponent) <= 8 else (-FAR if exponent.startswith("-") else FAR)
@@ -83,3 +91,6 @@ def digits_of(number: str) -> Digits:
     zeros = len(digits) - len(digits.lstrip("0"))
     last = len(digits.rstrip("0")) if exponent else len(digits)
     return Digits(max(1, point - zeros), max(0, last - point))
+
+
+_short_digits = lru_cache(maxsize=1 << 14)(_digits)
