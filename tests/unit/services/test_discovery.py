@@ -30,7 +30,11 @@ def types(answer):
     return {one["name"]: one["type"] for one in answer.json()["avro"]["fields"]}
 
 
-@pytest.mark.parametrize("body", [SAMPLE, gzip.compress(SAMPLE), b"[" + SAMPLE.replace(b"\n", b",", 1) + b"]"])
+@pytest.mark.parametrize(
+    "body",
+    [SAMPLE, gzip.compress(SAMPLE, mtime=0), b"[" + SAMPLE.replace(b"\n", b",", 1) + b"]"],
+    ids=["lines", "gzip", "array"],
+)
 def test_a_sample_gives_schema_model_statements_and_decisions(ask, body):
     answer = ask(body, name="trades_20261120.jsonl")
     found = answer.json()

@@ -173,11 +173,13 @@ def _with_habit(kind: dict[str, Any], spellings: Mapping[Spelling, int]) -> tupl
 
 def _decimal_text(form: str, spellings: Mapping[Spelling, int], policy: DiscoveryPolicy) -> Choice:
     places, count = int(form), sum(spellings.values())
-    found = _decimal(max(int(one.detail) for one in spellings), places, policy)
+    found = _decimal(max(int(one.detail.rstrip("-")) for one in spellings), places, policy)
     if found is None:
         return Choice("string", f"{_many(count, 'number')} in quotes with more digits than a decimal has")
     reason = f"{_many(count, 'number')} in quotes, each with {places} places"
-    return Choice(decimal_type(*found, {FORM: "text", SPELLING: form}), reason)
+    zeros = any(one.detail.endswith("-") for one in spellings)
+    notes = ("a zero with a minus sign: the value is kept, its sign is not",) if zeros else ()
+    return Choice(decimal_type(*found, {FORM: "text", SPELLING: form}), reason, notes)
 
 
 def _order(form: str, spellings: Mapping[Spelling, int], policy: DiscoveryPolicy) -> Choice:

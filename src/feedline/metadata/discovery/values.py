@@ -61,7 +61,8 @@ def _short_spelling(text: str) -> Spelling:  # noqa: PLR0911
         return found[0]
     if found_decimal := _DECIMAL.fullmatch(text):
         digits = digits_of(text)
-        return Spelling("decimal", str(len(found_decimal.group(1))), str(digits.whole))
+        minus = "-" if text[0] == "-" and not text.strip("-0.") else ""
+        return Spelling("decimal", str(len(found_decimal.group(1))), f"{digits.whole}{minus}")
     if _ZEROS.fullmatch(text):
         return ZEROS
     if _WHOLE.fullmatch(text):
