@@ -47,8 +47,8 @@ soak: install ## Mix load and faults at random on three brokers: make soak MINUT
 e2e: install ## Run both Dags in Airflow, and the browser tests
 	@$(PYTEST) tests/e2e
 
-bench: install ## Measure, side by side in one run, and store the table in benchmarks/results
-	@$(BIN)/python -m benchmarks.run
+bench: install ## Measure, side by side in one run, and store the tables in benchmarks/results: make bench ONLY=consumers
+	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 
 lint: install ## Check style, types and formatting
 	@$(BIN)/ruff check --quiet .

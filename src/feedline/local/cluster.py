@@ -28,16 +28,14 @@ STOP_WITHIN_S = 30.0
 PAUSED_WITHIN_S = 5.0
 
 # A dead or cut-off broker is noticed in 6 s instead of 9, a copy that lags in 6 instead of 30, a dead member of a group
-# of the broker's own protocol in 6 instead of 45, and the leaders go back to where they were within 10 s instead of
+# of the broker's own protocol in 6 instead of 10, and the leaders go back to where they were within 10 s instead of
 # 300: an experiment waits for each of these.
 QUICK = {
     "broker.session.timeout.ms": "6000",
     "broker.heartbeat.interval.ms": "1000",
     "replica.lag.time.max.ms": "6000",
     "leader.imbalance.check.interval.seconds": "10",
-    "group.consumer.min.session.timeout.ms": "6000",
     "group.consumer.session.timeout.ms": "6000",
-    "group.consumer.min.heartbeat.interval.ms": "1000",
     "group.consumer.heartbeat.interval.ms": "1000",
 }
 

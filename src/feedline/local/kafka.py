@@ -19,6 +19,16 @@ from feedline.local.ports import HOST, answers
 from feedline.local.process import Process, await_healthy, run_to_end, start_process
 
 MIB = 1024 * 1024
+
+# A member of a group of the broker's own protocol (KIP-848) that was killed keeps its partitions for so long, where
+# Kafka's default is 45 s: as long as the classic members of `feedline consume`, whose limit is the client's own. Three
+# heartbeats may be missed. The least values are what a group's own settings may go down to.
+GROUPS = {
+    "group.consumer.session.timeout.ms": "10000",
+    "group.consumer.heartbeat.interval.ms": "3000",
+    "group.consumer.min.session.timeout.ms": "6000",
+    "group.consumer.min.heartbeat.interval.ms": "1000",
+}
 FORMATTED = "formatted"
 
 LOG_SETTINGS = """\
@@ -100,6 +110,7 @@ def properties(config: KafkaConfig) -> dict[str, str]:
         "share.coordinator.state.topic.replication.factor": str(replicas),
         "share.coordinator.state.topic.min.isr": str(max(1, replicas - 1)),
         "group.initial.rebalance.delay.ms": "0",
+        **GROUPS,
         # Enough for the few compacted topics, and a quarter of the heap less than the default.
         "log.cleaner.dedupe.buffer.size": str(16 * MIB),
         **config.settings,

@@ -6,26 +6,32 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from feedline import continuous
 from feedline.batch.headers import header
 from feedline.catalog import load_catalog
 from feedline.consumer.claim import Claim, Work
 from feedline.consumer.error_topic import error_messages
 from feedline.consumer.group_offsets import follow_checkpoints
 from feedline.consumer.messages import headers_of
+from feedline.consumer.pipeline_policy import Backoff
 from feedline.consumer.pipeline_status import PartitionStatus, PipelineStatus
 from feedline.consumer.telemetry import Watched, serve_telemetry
 from feedline.continuous import FeedLoader, continuous_load, loading_policy
-from feedline.errors import LostRaceError
+from feedline.errors import LostRaceError, RegistryUnavailableError
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.kafka.config import consumer_config
 from feedline.warehouse.ledger import read_checkpoints
+from feedline.warehouse.load import Step
 
 POLICY = loading_policy(max_age_s=0.2)
 
@@ -54,6 +60,77 @@ def test_what_comes_is_loaded_once_and_a_restart_loads_nothing_again(holdings, m
         until(lambda: checkpoints(holdings) == holdings.ends)
         until(lambda: loader.records == 1)
     assert holdings.orders() == list(range(61))
+
+
+def test_loads_of_one_feed_go_on_side_by_side_and_their_transactions_take_turns(holdings, make_holding, monkeypatch):
+    real, lock = continuous.load_batches, threading.Lock()
+    open_transactions, inside, beside = set(), [], []
+    # Two loads meet with their files uploaded, or neither goes on: one alone would never have the other beside it.
+    meet = threading.Barrier(2)
+
+    def watched(connection, feed, todo, batches, schema, *, on_step, **more):
+        mine = {span.partition for span in todo.spans}
+
+        def on(step):
+            on_step(step)
+            with lock:
+                if step is Step.COPIED:
+                    inside.append(len(open_transactions))
+                    open_transactions.add(threading.get_ident())
+                elif step is Step.COMMITTING:
+                    open_transactions.discard(threading.get_ident())
+            if step is Step.STAGED and not meet.broken:
+                beside.append(mine)
+                with suppress(threading.BrokenBarrierError):
+                    meet.wait(60)
+                meet.abort()
+
+        return real(connection, feed, todo, batches, schema, on_step=on, **more)
+
+    monkeypatch.setattr(continuous, "load_batches", watched)
+    holdings.publish([make_holding(n) for n in range(400)])
+    policy = loading_policy(loads=2, max_messages=10, max_age_s=0.2)
+    with continuous_load(holdings.settings, holdings.feed, policy) as (_, loader):
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        until(lambda: loader.records == 400)
+    assert holdings.orders() == list(range(400))
+    first, second = beside[:2]
+    assert not first & second
+    assert not any(inside)
+
+
+def test_a_load_that_fails_holds_up_its_own_partitions_and_no_other(holdings, make_holding, monkeypatch):
+    real, away, failed = continuous.load_batches, threading.Event(), threading.Event()
+
+    def load(connection, feed, todo, *rest, **more):
+        if not away.is_set() and any(span.partition == 0 for span in todo.spans):
+            failed.set()
+            raise RegistryUnavailableError("the registry does not answer for the schema of partition 0")
+        return real(connection, feed, todo, *rest, **more)
+
+    monkeypatch.setattr(continuous, "load_batches", load)
+    policy = replace(loading_policy(loads=2, max_messages=5, max_age_s=0.1), backoff=Backoff(most_s=0.5))
+    with continuous_load(holdings.settings, holdings.feed, policy) as (_, loader):
+        # More than the queue holds, so that whoever waits for room behind it waits for ever.
+        holdings.publish([make_holding(n) for n in range(400)], partitions=[0])
+        assert failed.wait(60)
+        holdings.publish([make_holding(n) for n in range(400, 800)], partitions=[1, 2, 3])
+        until(lambda: loader.records == 400)
+        assert holdings.orders() == list(range(400, 800))
+        away.set()
+        until(lambda: checkpoints(holdings) == holdings.ends)
+    assert holdings.orders() == list(range(800))
+
+
+def test_the_same_batch_in_two_partitions_that_are_loaded_side_by_side_is_loaded_once(holdings, make_holding):
+    some = [make_holding(n) for n in range(200)]
+    delivery = holdings.publish(some, partitions=[0, 1]).delivery_id
+    holdings.publish(some, delivery_id=delivery, partitions=[2, 3])
+    policy = loading_policy(loads=4, max_messages=10, max_age_s=0.2)
+    with continuous_load(holdings.settings, holdings.feed, policy) as (_, loader):
+        until(lambda: checkpoints(holdings) == holdings.ends)
+        until(lambda: (loader.records, loader.duplicate_batches) == (200, 20))
+    assert holdings.orders() == list(range(200))
 
 
 def test_the_warehouse_says_where_to_begin_and_not_the_groups_offsets(holdings, make_holding):

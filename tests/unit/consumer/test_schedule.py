@@ -89,8 +89,9 @@ def test_what_failed_keeps_its_partitions_until_it_has_succeeded_and_others_go_o
     assert places(schedule.take(1)) == [(0, 4), (0, 5), (0, 6), (0, 7)]
 
 
-def test_a_failed_batch_that_is_given_up_by_and_by_leaves_no_partition_lent_or_failing():
-    schedule, (one, two) = of_topic(2), claims(2)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failed_batch_that_is_given_up_by_and_by_keeps_nothing_from_being_begun(workers):
+    schedule, (one, two) = of_topic(workers), claims(2)
     schedule.put(entries(one, range(2)) + entries(two, range(2)))
     first = schedule.take(1)
     schedule.delay(first, first.entries, [], 3_600)
@@ -99,7 +100,7 @@ def test_a_failed_batch_that_is_given_up_by_and_by_leaves_no_partition_lent_or_f
     # They come back, as new claims.
     one, two = claims(2)
     schedule.put(entries(one, range(2)) + entries(two, range(2)))
-    assert places(schedule.take(1)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert places(Asking(schedule).hold()) == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
 def test_a_quiet_topic_is_one_batch_however_many_might_load():
@@ -130,3 +131,15 @@ def test_the_number_of_batches_in_hand_follows_the_number_of_workers(before, aft
     now = [schedule.take(1) for _ in range(after)]
     assert len({claim for hold in now for claim in {entry[1] for entry in hold.entries}}) == after
     assert Asking(schedule).waits()
+
+
+def test_what_was_begun_while_there_was_one_worker_is_waited_for_by_those_who_come():
+    """It was cut without a look at whose partitions they are."""
+    schedule, (one,) = of_topic(1), claims(1)
+    schedule.put(entries(one, range(8)))
+    first = schedule.take(1)
+    schedule.set_workers(2)
+    other = Asking(schedule)
+    assert other.waits()
+    schedule.release(first, [])
+    assert places(other.hold()) == [(0, 4), (0, 5), (0, 6), (0, 7)]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from feedline.local.kafka import GROUPS
+
 ROOT = Path(__file__).parents[3]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))["services"]
 # Their images name an unprivileged user themselves: the first one's publisher, the other one's Dockerfile here.
@@ -40,3 +42,10 @@ def test_the_stand_in_image_ends_as_a_user_that_is_not_root():
 def test_a_store_writes_to_its_volume_and_memory_only(name):
     assert SERVICES[name].get("read_only") is True
     assert SERVICES[name].get("tmpfs")
+
+
+@pytest.mark.parametrize("name", ["kafka-1", "kafka-2", "kafka-3"])
+def test_a_broker_gives_killed_members_up_as_soon_as_the_local_one_does(name):
+    environment = SERVICES[name]["environment"]
+    told = {f"KAFKA_{setting.upper().replace('.', '_')}": value for setting, value in GROUPS.items()}
+    assert told.items() <= environment.items()
