@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from feedline.local.kafka import GROUPS
+from feedline.security.principals import REGISTRY_TOPICS
 
 ROOT = Path(__file__).parents[3]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))["services"]
@@ -49,3 +50,7 @@ def test_a_broker_gives_killed_members_up_as_soon_as_the_local_one_does(name):
     environment = SERVICES[name]["environment"]
     told = {f"KAFKA_{setting.upper().replace('.', '_')}": value for setting, value in GROUPS.items()}
     assert told.items() <= environment.items()
+
+
+def test_the_registry_keeps_its_own_books_apart_from_those_of_feedline():
+    assert SERVICES["registry"]["environment"]["APICURIO_KAFKASQL_TOPIC"] in REGISTRY_TOPICS
