@@ -55,7 +55,7 @@ _journal = click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
     default=lambda: default_books().journal,
-    show_default="in $FEEDLINE_PROVISION_BOOKS, else .local",
+    show_default="in $FEEDLINE_PROVISION_BOOKS, else beside the settings",
     help="Where each step is noted; an apply that was killed is gone on with from it.",
 )
 _audit = click.option(
@@ -63,7 +63,7 @@ _audit = click.option(
     "audit_file",
     type=click.Path(dir_okay=False, path_type=Path),
     default=lambda: default_books().audit,
-    show_default="in $FEEDLINE_PROVISION_BOOKS, else .local",
+    show_default="in $FEEDLINE_PROVISION_BOOKS, else beside the settings",
     help="Who applied what when; only ever added to.",
 )
 _allow = click.option(

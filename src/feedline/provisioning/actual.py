@@ -18,6 +18,7 @@ from feedline.kafka.errors import translate
 from feedline.kafka.quotas import read_quotas
 from feedline.kafka.reassignment import Placed
 from feedline.kafka.registry import RegistryClient, ask_registry, registry_client
+from feedline.provisioning.account import account_there
 from feedline.provisioning.replication import has_throttle, placed_now
 from feedline.provisioning.state import ALL_PARTS, Actual, Desired, Part, SubjectState, TopicState, WantedSubject
 from feedline.security.cluster_access import current_rules, users
@@ -49,6 +50,9 @@ def read_actual(
     if Part.TABLES in wanted:
         with open_warehouse(settings.warehouse) as connection:
             found = replace(found, tables=existing_columns(Session(connection)))
+    if Part.ACCOUNT in wanted and desired.account:
+        with open_warehouse(settings.warehouse) as connection:
+            found = replace(found, account=account_there(connection, desired.account))
     return found
 
 

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from feedline.catalog_files import settings_path
+
 BOOKS_VARIABLE = "FEEDLINE_PROVISION_BOOKS"
 
 
@@ -25,6 +27,10 @@ class Books:
         return self.folder / "provision-audit.jsonl"
 
     @property
+    def drift(self) -> Path:
+        return self.folder / "provision-drift.json"
+
+    @property
     def plans(self) -> Path:
         return self.folder / "provision-plans"
 
@@ -34,5 +40,6 @@ class Books:
 
 
 def default_books() -> Books:
-    """Those of `$FEEDLINE_PROVISION_BOOKS`, else of the local stack's folder."""
-    return Books(Path(os.environ.get(BOOKS_VARIABLE) or ".local"))
+    """Those of `$FEEDLINE_PROVISION_BOOKS`, else beside the settings file, which every process knows."""
+    named = os.environ.get(BOOKS_VARIABLE)
+    return Books(Path(named) if named else settings_path().parent)

@@ -17,6 +17,7 @@ from feedline.kafka.quotas import QUOTA_KEYS, QuotaOf, Values
 from feedline.metadata.compatibility import DEFAULT_LEVEL
 from feedline.metadata.ldm_ddl import described
 from feedline.metadata.ldm_files import feed_model
+from feedline.provisioning.account import Account, read_account
 from feedline.provisioning.state import Desired, Limits, TopicState, WantedSubject
 from feedline.security.principals import Rule, Service, custodian_rules, rules
 from feedline.security.references import is_reference
@@ -24,7 +25,7 @@ from feedline.settings import Settings
 from feedline.warehouse.layout import feed_layout
 
 MS_PER_DAY = 24 * 3600 * 1000
-SECTIONS = {"limits", "topics", "absent_topics", "custodians", "quotas", "drop_columns"}
+SECTIONS = {"limits", "topics", "absent_topics", "custodians", "quotas", "drop_columns", "account"}
 _OWN_OPERATIONS = ("CREATE", "ALTER", "ALTER_CONFIGS", "DELETE")
 
 
@@ -59,7 +60,11 @@ def _desired(document: Mapping[str, Any], settings: Settings, catalog: Catalog) 
     topics |= {topic.name: topic_states(topic, cap)[0] for topic in explicit}
     custodians: Mapping[str, Any] = document.get("custodians") or {}
     secured = str(settings.kafka.get("security.protocol", "PLAINTEXT")).upper().startswith("SASL")
+    account = read_account(document.get("account") or {})
     notes = () if secured else ("the cluster is in plain text: users, their quotas and access rules are left out",)
+    if account and "FAKESNOW_DB_PATH" in (settings.warehouse.get("session_parameters") or {}):
+        account = Account()
+        notes = (*notes, "the stand-in for Snowflake has no warehouses, roles and grants: they are left out")
     return Desired(
         topics=topics,
         absent=frozenset(map(str, document.get("absent_topics") or ())),
@@ -71,6 +76,7 @@ def _desired(document: Mapping[str, Any], settings: Settings, catalog: Catalog) 
             (feed, described(feed_layout(feed), feed_model(feed, settings.catalog))) for feed in catalog.feeds.values()
         ),
         dropped_columns=tuple(_column(name) for name in document.get("drop_columns") or ()),
+        account=account,
         limits=Limits(**(document.get("limits") or {})),
         notes=notes,
     )

@@ -64,7 +64,7 @@ class Installation:
     def perform(self, changes: Sequence[Change]) -> None:
         """Makes changes of one part and action; returns when the cluster shows them."""
         part = changes[0].part
-        if part is Part.TABLES:
+        if part in (Part.TABLES, Part.ACCOUNT):
             self._run([statement for one in changes for statement in one.after])
         elif part is Part.SCHEMAS:
             self._schemas(changes)

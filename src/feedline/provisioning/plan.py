@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from feedline.provisioning.account import alter_warehouse, create_role, create_warehouse, statements
 from feedline.provisioning.state import ALL_PARTS, Actual, Desired, Part, TopicState, WantedSubject
 from feedline.warehouse.ddl import CONTROL_STATEMENTS
 from feedline.warehouse.names import DATA_SCHEMA, data_table, quoted
@@ -234,17 +235,36 @@ def _tables(desired: Desired, actual: Actual) -> Iterator[Change]:
     if desired.control_tables and not has_control_tables(actual.tables):
         yield Change(Part.TABLES, "run", "control tables", None, list(CONTROL_STATEMENTS))
     for feed, layout in desired.feeds:
-        statements = missing_statements(feed, actual.tables, layout)
-        if statements:
-            alters = any(one.startswith("ALTER") for one in statements)
+        missing = missing_statements(feed, actual.tables, layout)
+        if missing:
+            alters = any(one.startswith("ALTER") for one in missing)
             risk = Risk.CAUTION if alters else Risk.SAFE
-            yield Change(Part.TABLES, "run", feed.name, None, statements, risk)
+            yield Change(Part.TABLES, "run", feed.name, None, missing, risk)
     for table, column in desired.dropped_columns:
         if column in actual.tables.get(f"{DATA_SCHEMA}.{table}", ()):
             statement = f"ALTER TABLE {data_table(table)} DROP COLUMN {quoted(column)}"
             yield Change(
                 Part.TABLES, "drop", f"{table}.{column}", "a column", [statement], Risk.IRREVERSIBLE, Allow.DROP_COLUMN
             )
+
+
+def _account(desired: Desired, actual: Actual) -> Iterator[Change]:
+    wanted, there = desired.account, actual.account
+    for name, compute in sorted(wanted.warehouses.items()):
+        has = there.warehouses.get(name)
+        if has is None:
+            # It costs as soon as somebody works with it.
+            yield _run(f"warehouse {name}", None, [create_warehouse(name, compute)], Risk.CAUTION)
+        elif has != compute:
+            yield _run(f"warehouse {name}", asdict(has), [alter_warehouse(name, compute)], Risk.CAUTION)
+    for role in sorted(wanted.roles - there.roles):
+        yield _run(f"role {role}", None, [create_role(role)])
+    for grant in sorted(wanted.grants - there.grants):
+        yield _run(str(grant), None, statements(grant))
+
+
+def _run(target: str, before: Any, made_by: list[str], risk: Risk = Risk.SAFE) -> Change:
+    return Change(Part.ACCOUNT, "run", target, before, made_by, risk)
 
 
 def _tables_gone(desired: Desired, actual: Actual) -> Iterator[Change]:
@@ -286,4 +306,5 @@ _CHANGES_OF: Mapping[Part, Any] = {
     Part.TOPICS: _topics,
     Part.SCHEMAS: _subjects,
     Part.TABLES: _tables,
+    Part.ACCOUNT: _account,
 }

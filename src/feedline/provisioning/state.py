@@ -10,6 +10,7 @@ from typing import Any
 from feedline.catalog import Feed
 from feedline.errors import ConfigurationError
 from feedline.kafka.quotas import QuotaOf, Values
+from feedline.provisioning.account import Account
 from feedline.security.principals import REGISTRY_TOPICS, SCHEMA_TOPIC, Rule
 from feedline.warehouse.layout import FeedLayout
 from feedline.warehouse.provision import Existing
@@ -25,6 +26,7 @@ class Part(StrEnum):
     TOPICS = "topics"
     SCHEMAS = "schemas"
     TABLES = "tables"
+    ACCOUNT = "account"
 
 
 ALL_PARTS = tuple(Part)
@@ -96,6 +98,7 @@ class Desired:
     subjects: Mapping[str, WantedSubject] = field(default_factory=dict)
     feeds: tuple[tuple[Feed, FeedLayout], ...] = field(default=(), repr=False)
     dropped_columns: tuple[tuple[str, str], ...] = ()
+    account: Account = field(default_factory=Account)
     control_tables: bool = True
     limits: Limits = field(default_factory=Limits)
     notes: tuple[str, ...] = ()
@@ -124,3 +127,4 @@ class Actual:
     quotas: Mapping[QuotaOf, Mapping[str, float]] = field(default_factory=dict)
     subjects: Mapping[str, SubjectState] = field(default_factory=dict)
     tables: Existing = field(default_factory=dict, repr=False)
+    account: Account = field(default_factory=Account)
