@@ -1,69 +1,102 @@
-"""The steps of `ihub_provision`; each may run at any time and again, and changes only what is not as declared."""
+"""The steps of `ihub_provision` and `ihub_drift`; each may run at any time and again, and changes only what is not as
+declared."""
 
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context
+
+from feedline_airflow.run_links import run_link
+
+if TYPE_CHECKING:
+    from feedline.provisioning.installation import Installation
+    from feedline.provisioning.plan import Plan
 
 logger = logging.getLogger(__name__)
 
+CLUSTER = ("users", "rules", "quotas", "topics")
 
-def create_topics() -> None:
+
+def create_topics() -> dict[str, Any]:
+    return _apply("topic", *CLUSTER)
+
+
+def register_schemas() -> dict[str, Any]:
+    return _apply("schema", "schemas")
+
+
+def create_tables() -> dict[str, Any]:
+    return _apply("table", "tables", "account")
+
+
+def watch_drift() -> dict[str, Any]:
+    """Tells what is not as declared; returns it. Raises RetriableError when it cannot be looked at, or told."""
+    from feedline.provisioning.books import default_books
+    from feedline.provisioning.drift import drift
+    from feedline.provisioning.drift_watch import tell_drift
+    from feedline_airflow.alert_channels import alert_channels
+
+    found = _installation().plan()
+    lines = drift(found)
+    for line in lines:
+        logger.warning("%s", line)
+    run = get_current_context()["dag_run"]
+    told = tell_drift(lines, default_books(), alert_channels(), who=run.dag_id, link=run_link(run.dag_id, run.run_id))
+    if not lines:
+        logger.info("Everything is as declared")
+    return {"drift": lines, "told": told, "plan": found.fingerprint}
+
+
+def _apply(kind: str, *parts: str) -> dict[str, Any]:
+    """Plans these parts and makes what needs no word, or one that the run's form gives; what was made and left out."""
+    from feedline.errors import FeedlineError
+    from feedline.provisioning import audit
+    from feedline.provisioning.apply import apply
+    from feedline.provisioning.books import default_books
+    from feedline.provisioning.plan import Allow
+
+    context = get_current_context()
+    run, books = context["dag_run"], default_books()
+    allowed = [Allow(word) for word in context["params"].get("allow") or ()]
+    installation = _installation(*parts)
+    found = installation.plan()
+    held = found.held(allowed)
+    shown = found.without(held)
+    _tell(found, kind)
+    details = {"plan": shown.fingerprint, "run": run.run_id, "allow": [word.value for word in allowed]}
+    try:
+        made = apply(shown, installation, books.journal, allow=allowed)
+    except FeedlineError as error:
+        audit.record(books.audit, run.dag_id, "failed", **details, reason=error.reason)
+        raise
+    if made:
+        audit.record(books.audit, run.dag_id, "applied", **details, changes=[list(one.place) for one in made])
+    return {
+        "plan": found.fingerprint,
+        "made": [f"{one.action} {one.target}" for one in made],
+        "left_out": [f"{one.action} {one.target}" for one in held],
+    }
+
+
+def _installation(*parts: str) -> Installation:
     from feedline.catalog import load_catalog
-    from feedline.kafka.admin import admin_client, ensure_topics
+    from feedline.provisioning.desired import read_desired
+    from feedline.provisioning.installation import Installation
+    from feedline.provisioning.state import ALL_PARTS, Part
     from feedline_airflow.task_settings import task_settings
 
     settings = task_settings()
-    topics = load_catalog(settings.catalog).topics()
-    _report(
-        "topic",
-        ensure_topics(admin_client(settings.acting_as("provisioning").kafka), topics, settings.replication_factor),
-    )
+    wanted = read_desired(settings, load_catalog(settings.catalog))
+    return Installation(settings, wanted, [Part(part) for part in parts] or ALL_PARTS, told=logger.info)
 
 
-def register_schemas() -> None:
-    from feedline.batch.json_batch import json_schema_of
-    from feedline.batch.schemas import MANIFEST_SCHEMA, batch_schema, batch_subject, manifest_subject
-    from feedline.catalog import load_catalog
-    from feedline.kafka.registry import ensure_level, register_schema, registry_client
-    from feedline.metadata.compatibility import DEFAULT_LEVEL
-    from feedline_airflow.task_settings import task_settings
-
-    settings = task_settings()
-    catalog = load_catalog(settings.catalog)
-    registry = registry_client(settings.registry)
-    for topic in catalog.topics():
-        register_schema(registry, manifest_subject(topic.name), MANIFEST_SCHEMA)
-    for feed in catalog.feeds.values():
-        if feed.serialization == "json":
-            number = register_schema(registry, batch_subject(feed), json_schema_of(batch_schema(feed)), kind="JSON")
-        else:
-            number = register_schema(registry, batch_subject(feed), batch_schema(feed))
-        logger.info("%s is schema %d", batch_subject(feed), number)
-        # An installation that is upgraded keeps the level that somebody gave a subject.
-        if ensure_level(registry, batch_subject(feed), DEFAULT_LEVEL):
-            logger.info("%s now refuses versions that are not %s", batch_subject(feed), DEFAULT_LEVEL)
-
-
-def create_tables() -> None:
-    from feedline.catalog import load_catalog
-    from feedline.metadata.ldm_ddl import described
-    from feedline.metadata.ldm_files import feed_model
-    from feedline.settings import load_settings
-    from feedline.warehouse.layout import feed_layout
-    from feedline.warehouse.provision import provision_tables
-    from feedline_airflow.warehouse_hook import WarehouseHook
-
-    file = load_settings().catalog
-    catalog = load_catalog(file)
-    with WarehouseHook().session() as connection:
-        statements = provision_tables(
-            connection, catalog, layout_of=lambda feed: described(feed_layout(feed), feed_model(feed, file))
-        )
-    _report("table", [statement.splitlines()[0] for statement in statements])
-
-
-def _report(kind: str, changes: list[str]) -> None:
-    for change in changes:
-        logger.info("%s", change)
-    if not changes:
+def _tell(found: Plan, kind: str) -> None:
+    for one in found.changes:
+        word = f"; left out unless the form's `allow` says {one.needs}" if one.needs else ""
+        logger.info("%s %s %s (%s)%s", one.part, one.action, one.target, one.risk, word)
+    for line in (*found.problems, *found.notes):
+        logger.warning("%s", line)
+    if not found.changes:
         logger.info("Every %s is as declared: nothing was changed", kind)
