@@ -14,6 +14,9 @@ ORDER_COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("feedline.cli.orders_serve:serve_command", "Serve order entry over HTTP."),
     "load": ("feedline.cli.orders_load:load_command", "Load orders into their tables."),
     "reconcile": ("feedline.cli.orders_reconcile:reconcile_command", "Hold the books of a day's orders together."),
+    "gateway": ("feedline.cli.orders_gateway:gateway_command", "Send order events as FIX, take the answers back."),
+    "fixlog": ("feedline.cli.orders_fixlog:fixlog_command", "Show the FIX log with the names of tags."),
+    "recover": ("feedline.cli.orders_recover:recover_command", "Send again what the engine has lost."),
     "engine": ("feedline.cli.orders_engine:engine_command", "Run the simulated FIX engine."),
     "engine-control": ("feedline.cli.orders_engine_control:engine_control", "Tell the simulated engine what to do."),
 }

@@ -40,6 +40,11 @@ class OrderTopics:
         return f"{self.prefix}orders.executions"
 
     @property
+    def states(self) -> str:
+        """How orders stand as the gateways know it: compacted, written and read by them alone."""
+        return f"{self.prefix}orders.states"
+
+    @property
     def error(self) -> str:
         return f"{self.prefix}orders.ERROR"
 

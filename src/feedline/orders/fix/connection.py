@@ -1,0 +1,163 @@
+"""The gateway's end of its FIX session: QuickFIX's initiator, with what it says handed over to one thread."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import quickfix as fix
+
+from feedline.errors import RetriableError
+from feedline.orders.fix.dictionary import BEGIN_STRING, fields_of
+from feedline.orders.fix.session_policy import SessionPolicy, initiator_settings
+from feedline.orders.fix.store import StoreFiles
+
+logger = logging.getLogger(__name__)
+
+# Reports that wait for the gateway; QuickFIX's thread then waits too, and the engine with it. More than the answers of
+# all events in flight, or both ends could wait for each other to read.
+MAX_WAITING = 50_000
+STOP_WITHIN_S = 15.0
+_RECEIVED = frozenset({"8", "9", "j"})
+
+
+@dataclass(slots=True)
+class _Watermark:
+    """A small file with the first number of the engine's that is not durable with us yet."""
+
+    file: Path
+    value: int = 0
+
+    def read(self) -> int | None:
+        try:
+            return int(self.file.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write(self, value: int) -> None:
+        if value != self.value:
+            self.value = value
+            descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(descriptor, b"%020d" % value, 0)
+            finally:
+                os.close(descriptor)
+
+
+class Connection(fix.Application):  # type: ignore[misc]
+    """One session. `start` and `stop` once each; the callbacks are QuickFIX's, and none of them may raise: it would
+    end the process. `send` is for one thread."""
+
+    def __init__(self, policy: SessionPolicy, *, reset: bool = False) -> None:
+        super().__init__()
+        (self._target,) = policy.targets
+        self._sender = policy.sender
+        self._settings = initiator_settings(policy)
+        self._stores, self._logs = fix.FileStoreFactory(self._settings), fix.FileLogFactory(self._settings)
+        self.store = StoreFiles.of(policy.folder, policy.sender, self._target)
+        self.reports: queue.Queue[dict[str, str]] = queue.Queue(MAX_WAITING)
+        self.logged_on = False
+        # How often; a number may have been reset each time.
+        self.logons = 0
+        # The engine's last reason to end or refuse the session.
+        self.said = ""
+        self._watermark = _Watermark(policy.folder / f"{self.store.prefix.name}.durable")
+        self._received = 0
+        # With an empty store of ours the engine's numbers mean nothing: both begin anew.
+        self._reset = reset or not self.store.identity()
+        self._stopping = False
+        self._initiator: Any = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        return self._sender
+
+    @property
+    def target(self) -> str:
+        return self._target
+
+    def start(self) -> None:
+        """Connects, and again whenever the line is lost. What was received and is not durable is asked for again."""
+        # The one with a thread a session: the other does not connect again after the engine has logged out.
+        self._initiator = fix.ThreadedSocketInitiator(self, self._stores, self._settings, self._logs)
+        session = fix.Session.lookupSession(self._session_id())
+        durable = self._watermark.read()
+        if durable is not None and not self._reset and durable < session.getExpectedTargetNum():
+            session.setNextTargetMsgSeqNum(durable)
+        self._received = session.getExpectedTargetNum() - 1
+        self.durable(None)
+        # A thread of ours that can be waited for: QuickFIX's own may outlive `stop`.
+        self._thread = threading.Thread(target=self._initiator.block, name="feedline-fix", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Logs out and closes; what waits to be made durable is asked for at the next start."""
+        self._stopping = True
+        if self._initiator is not None and self._thread is not None:
+            self._initiator.stop()
+            self._thread.join(STOP_WITHIN_S)
+
+    def send(self, message: Any) -> int:
+        """Gives the message its number, keeps it in the store, sends it; the number. Lost with the line, it is sent
+        again, marked, when the session is on again. Raises RetriableError when the store cannot keep it."""
+        try:
+            kept = fix.Session.sendToTarget(message, self._session_id())
+        except fix.SessionNotFound as error:
+            raise RetriableError("the FIX session is closed") from error
+        if not kept:
+            raise RetriableError("the FIX store cannot keep a message: look at its disk, and start the gateway again")
+        return int(message.getHeader().getField(34))
+
+    def durable(self, pending: int | None) -> None:
+        """Everything from the engine is durable below this number, all of it for None."""
+        self._watermark.write(self._received + 1 if pending is None else pending)
+
+    def _session_id(self) -> Any:
+        return fix.SessionID(BEGIN_STRING, self._sender, self._target)
+
+    def onCreate(self, session: Any) -> None: ...  # noqa: N802
+
+    def onLogon(self, session: Any) -> None:  # noqa: N802, ARG002
+        self._reset = False
+        self.said = ""
+        self.logons += 1
+        self.logged_on = True
+
+    def onLogout(self, session: Any) -> None:  # noqa: N802, ARG002
+        self.logged_on = False
+
+    def toAdmin(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
+        if self._reset and message.getHeader().getField(35) == "A":
+            message.setField(141, "Y")
+
+    def fromAdmin(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
+        self._take(message)
+
+    def toApp(self, message: Any, session: Any) -> None: ...  # noqa: N802
+
+    def fromApp(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
+        self._take(message)
+
+    def _take(self, message: Any) -> None:
+        try:
+            fields = fields_of(message.toString())
+            if fields["35"] == "5" and "58" in fields:
+                self.said = fields["58"]
+                logger.warning("the engine ends the session: %s", self.said)
+            if fields["35"] == "3" or fields["35"] in _RECEIVED:
+                while not self._stopping:
+                    try:
+                        self.reports.put(fields, timeout=0.5)
+                        break
+                    except queue.Full:
+                        continue
+            self._received = max(self._received, int(fields["34"])) if fields["35"] != "A" else int(fields["34"])
+        except Exception:
+            # Nothing is lost: what is not durable is asked for again at the next start.
+            logger.exception("a message of the engine cannot be taken")

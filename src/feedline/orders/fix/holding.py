@@ -1,0 +1,121 @@
+"""What a gateway holds of one partition: how far it is, how its orders stand, and what waits for an earlier event."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from feedline.consumer.tracker import OffsetTracker
+from feedline.orders.fix.intent import Intent
+from feedline.orders.fix.states import Held
+from feedline.orders.model import Facts, OrderEvent
+
+# Final orders kept in memory and on the topic of states, a partition; a later event of an older one is unknown.
+FINAL_KEPT = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An event read from the topic: where it lay and the message as it was, for the topic of errors."""
+
+    partition: int
+    offset: int
+    event: OrderEvent
+    facts: Facts
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """An event that is to be sent, or was: until its answer is durable. held: its order after it; message: of the body,
+    until it is sent; number: its MsgSeqNum, 0 before; resend: whether it may have been sent before."""
+
+    taken: Taken
+    held: Held
+    body: str
+    message: Any
+    resend: bool = False
+    number: int = 0
+    answered: bool = False
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.taken.partition, self.taken.offset
+
+
+@dataclass(slots=True)
+class Parked:
+    """An event that came before an earlier one. until: the moment (monotonic) at which it is given up."""
+
+    taken: Taken
+    reason: str
+    until: float
+
+
+@dataclass(slots=True)
+class Holding:
+    """One partition. committed, intent: as the group has them; inherited: what an earlier owner was about to send."""
+
+    partition: int
+    tracker: OffsetTracker
+    inherited: Intent
+    intent: Intent
+    states: dict[str, Held]
+    committed: int
+    parked: dict[str, list[Parked]] = field(default_factory=dict)
+    final: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        for order_id, held in self.states.items():
+            if held.state.status.is_final:
+                self.final[order_id] = None
+
+    def keep(self, order_id: str, held: Held) -> list[str]:
+        """Keeps an order's state; the orders that are forgotten for it, final long ago."""
+        self.states[order_id] = held
+        if not held.state.status.is_final:
+            return []
+        self.final[order_id] = None
+        self.final.move_to_end(order_id)
+        gone = []
+        while len(self.final) > FINAL_KEPT:
+            oldest, _ = self.final.popitem(last=False)
+            del self.states[oldest]
+            gone.append(oldest)
+        return gone
+
+    def park(self, taken: Taken, reason: str, for_s: float) -> None:
+        waiting = self.parked.setdefault(taken.event.order_id, [])
+        waiting.append(Parked(taken, reason, time.monotonic() + for_s))
+        waiting.sort(key=lambda one: one.taken.event.sequence)
+
+    def next_parked(self, order_id: str, sequence: int) -> Taken | None:
+        """Takes out the parked event that has become the order's next, or has been overtaken."""
+        waiting = self.parked.get(order_id)
+        if not waiting or waiting[0].taken.event.sequence > sequence:
+            return None
+        found = waiting.pop(0).taken
+        if not waiting:
+            del self.parked[order_id]
+        return found
+
+    def overdue(self, now: float) -> list[Parked]:
+        """Takes out the parked events whose time is over."""
+        late: list[Parked] = []
+        for order_id in list(self.parked):
+            waiting = self.parked[order_id]
+            late += [one for one in waiting if one.until <= now]
+            left = [one for one in waiting if one.until > now]
+            if left:
+                self.parked[order_id] = left
+            else:
+                del self.parked[order_id]
+        return late
+
+    @property
+    def parked_count(self) -> int:
+        return sum(map(len, self.parked.values()))

@@ -1,0 +1,206 @@
+"""Which partitions a gateway has, what it has committed of them, and the writing down of intents."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from feedline.consumer.tracker import OffsetTracker
+from feedline.errors import FeedlineError, RetriableError
+from feedline.kafka.errors import translate
+from feedline.orders.fix.holding import Holding
+from feedline.orders.fix.intent import Intent
+from feedline.orders.fix.states import read_states
+from feedline.orders.topics import OrderTopics
+
+logger = logging.getLogger(__name__)
+
+REQUEST_S = 10.0
+TRY_FOR_S = 60.0
+
+# The partitions are somebody else's by now, or the group moves on, of which this member hears next.
+_TOO_LATE = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError._NO_OFFSET,
+    }
+)
+
+
+class Ownership:
+    """The holdings of one gateway; of its thread only. failure: raised by a callback, which librdkafka cannot pass on.
+
+    drain: waits for what is in flight of partitions that go; dropped: told that they have gone.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        kafka: Mapping[str, Any],
+        topics: OrderTopics,
+        *,
+        drain: Callable[[set[int] | None], None],
+        dropped: Callable[[set[int]], None],
+    ) -> None:
+        self._consumer, self._kafka, self._topics = consumer, kafka, topics
+        self._drain, self._tell = drain, dropped
+        self._holdings: dict[int, Holding] = {}
+        self._paused: set[int] = set()
+        self.failure: BaseException | None = None
+        self.rebalances = 0
+
+    def __iter__(self) -> Iterator[Holding]:
+        return iter(self._holdings.values())
+
+    def holding(self, partition: int | None) -> Holding | None:
+        return None if partition is None else self._holdings.get(partition)
+
+    def subscribe(self) -> None:
+        self._consumer.subscribe(
+            [self._topics.out], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+
+    def intend(self, ends: Mapping[int, int], session: str, store: str) -> bool:
+        """Writes down that all below these offsets, by partition, may be sent from now on; whether the group took it.
+
+        It takes it from a member that has the partitions, and from no other.
+        """
+        wanted = {}
+        for partition, end in ends.items():
+            now = self._holdings[partition].intent
+            if end > now.end or not now.is_of(session, store):
+                wanted[partition] = now.extended(end, session, store)
+        return not wanted or self._commit([self._holdings[partition] for partition in wanted], wanted)
+
+    def commit(self, *, everything: bool = False) -> None:
+        """Moves the group's offsets to where all is done, when they are not there."""
+        due = [one for one in self if everything or one.tracker.next_offset > one.committed]
+        if due:
+            self._commit(due)
+
+    def pause(self, paused: bool) -> None:
+        """All partitions are read, or none."""
+        wanted = set(self._holdings) if paused else set()
+        for change, partitions in (
+            (self._consumer.pause, wanted - self._paused),
+            (self._consumer.resume, self._paused - wanted),
+        ):
+            if partitions:
+                change([TopicPartition(self._topics.out, partition) for partition in partitions])
+        self._paused = wanted
+
+    def _commit(self, holdings: list[Holding], intents: Mapping[int, Intent] | None = None) -> bool:
+        """Whether the group took the offsets, with these intents where they are new."""
+        new = intents or {}
+        offsets = [
+            TopicPartition(
+                self._topics.out,
+                one.partition,
+                one.tracker.next_offset,
+                metadata=new.get(one.partition, one.intent).metadata(),
+            )
+            for one in holdings
+        ]
+        deadline = time.monotonic() + TRY_FOR_S
+        while True:
+            problem = self._refused(offsets)
+            if problem is None:
+                for one, place in zip(holdings, offsets, strict=True):
+                    one.committed = place.offset
+                    one.intent = new.get(one.partition, one.intent)
+                return True
+            if problem.code() in _TOO_LATE:
+                return False
+            failure = translate(problem, topic=self._topics.out)
+            if not isinstance(failure, RetriableError) or time.monotonic() > deadline:
+                raise failure
+            logger.warning("an offset cannot be committed and is tried again: %s", failure)
+            time.sleep(0.1)
+
+    def _refused(self, offsets: list[TopicPartition]) -> KafkaError | None:
+        """Commits and waits for the answer: why it was refused, None when it was not."""
+        try:
+            committed = self._consumer.commit(offsets=offsets, asynchronous=False) or ()
+        except KafkaException as error:
+            problem: KafkaError = error.args[0]
+            return problem
+        return next((place.error for place in committed if place.error is not None), None)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        try:
+            numbers = [one.partition for one in partitions]
+            for holding in self._take(numbers) if numbers else ():
+                self._holdings[holding.partition] = holding
+            consumer.incremental_assign(
+                [
+                    TopicPartition(self._topics.out, number, self._holdings[number].tracker.position)
+                    for number in numbers
+                ]
+            )
+            logger.info("took %d partitions", len(numbers))
+        except BaseException as error:  # noqa: BLE001 - kept for the gateway's thread, which raises it
+            self.failure = self.failure or error
+
+    def _take(self, numbers: list[int]) -> list[Holding]:
+        deadline = time.monotonic() + TRY_FOR_S
+        while True:
+            try:
+                asked = [TopicPartition(self._topics.out, number) for number in numbers]
+                committed = self._consumer.committed(asked, timeout=REQUEST_S)
+                states = read_states(self._kafka, self._topics.states, numbers)
+                return [self._holding(place, states[place.partition]) for place in committed]
+            except (KafkaException, FeedlineError) as error:
+                failure = translate(error) if isinstance(error, KafkaException) else error
+                if not isinstance(failure, RetriableError) or time.monotonic() > deadline:
+                    raise failure from error
+                logger.warning("where %d partitions begin is not known yet: %s", len(numbers), failure)
+                time.sleep(0.2)
+
+    def _holding(self, place: TopicPartition, states: Any) -> Holding:
+        start = place.offset
+        if start < 0:
+            start, _ = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topics.out, place.partition), timeout=REQUEST_S
+            )
+        intent = Intent.of(place.metadata)
+        return Holding(place.partition, OffsetTracker(start), intent, intent, states, place.offset)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        try:
+            leaving = {one.partition for one in partitions}
+            self._drain(leaving)
+            done = [self._holdings[one] for one in leaving if one in self._holdings]
+            due = [one for one in done if one.tracker.next_offset > one.committed]
+            if due:
+                self._commit(due)
+            self._drop(leaving)
+            consumer.incremental_unassign(partitions)
+        except BaseException as error:  # noqa: BLE001 - kept for the gateway's thread, which raises it
+            self.failure = self.failure or error
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """They have been somebody else's for a while: nothing of them is committed."""
+        self.rebalances += 1
+        logger.warning("%d partitions were lost: another gateway has them", len(partitions))
+        try:
+            self._drop({one.partition for one in partitions})
+            consumer.incremental_unassign(partitions)
+        except BaseException as error:  # noqa: BLE001 - kept for the gateway's thread, which raises it
+            self.failure = self.failure or error
+
+    def _drop(self, partitions: set[int]) -> None:
+        for partition in partitions:
+            self._holdings.pop(partition, None)
+        self._paused -= partitions
+        self._tell(partitions)

@@ -1,0 +1,94 @@
+"""What the engine answers, as execution reports of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from feedline.errors import SchemaMismatchError
+from feedline.orders.model import ExecType, ExecutionReport, OrdStatus
+
+EXECUTION_REPORT, CANCEL_REJECT, BUSINESS_REJECT, SESSION_REJECT = "8", "9", "j", "3"
+
+_EXEC_TYPES: Mapping[str, ExecType] = {
+    "0": ExecType.NEW,
+    "3": ExecType.DONE_FOR_DAY,
+    "4": ExecType.CANCELED,
+    "5": ExecType.REPLACED,
+    "6": ExecType.PENDING_CANCEL,
+    "8": ExecType.REJECTED,
+    "A": ExecType.PENDING_NEW,
+    "C": ExecType.EXPIRED,
+    "E": ExecType.PENDING_REPLACE,
+    "F": ExecType.TRADE,
+    "I": ExecType.ORDER_STATUS,
+}
+_STATUSES: Mapping[str, OrdStatus] = {
+    "0": OrdStatus.NEW,
+    "1": OrdStatus.PARTIALLY_FILLED,
+    "2": OrdStatus.FILLED,
+    "3": OrdStatus.DONE_FOR_DAY,
+    "4": OrdStatus.CANCELED,
+    "5": OrdStatus.REPLACED,
+    "6": OrdStatus.PENDING_CANCEL,
+    "8": OrdStatus.REJECTED,
+    "A": OrdStatus.PENDING_NEW,
+    "C": OrdStatus.EXPIRED,
+    "E": OrdStatus.PENDING_REPLACE,
+}
+_ZERO = Decimal(0)
+
+
+def is_status(fields: Mapping[str, str]) -> bool:
+    """Whether it answers a question, and tells nothing new of the order."""
+    return fields.get("150") == "I"
+
+
+def is_duplicate(fields: Mapping[str, str]) -> bool:
+    """Whether the engine says that it has this ClOrdID already: no word on the order itself."""
+    if fields["35"] == EXECUTION_REPORT:
+        return fields.get("150") == "8" and fields.get("103") == "6"
+    return fields["35"] == CANCEL_REJECT and fields.get("102") == "6"
+
+
+def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
+    """The report of an ExecutionReport or OrderCancelReject; session: the CompID of ours that it came to.
+
+    An OrderCancelReject has no ExecID: its id is made of what it answers, so a copy of it has the same.
+    Raises SchemaMismatchError for what is neither, or of no order of ours.
+    """
+    try:
+        name = fields["11"]
+        order_id, dash, number = name.rpartition("-")
+        if not dash or not number.isdecimal():
+            raise SchemaMismatchError(f"ClOrdID {name!r} is none of ours", field="ClOrdID")
+        rejected = fields["35"] == CANCEL_REJECT
+        trade = fields.get("150") == "F"
+        return ExecutionReport(
+            exec_id=f"{name}/cancel-rejected" if rejected else fields["17"],
+            order_id=order_id,
+            cl_ord_id=name,
+            sequence=int(number),
+            exec_type=ExecType.CANCEL_REJECTED if rejected else _EXEC_TYPES[fields["150"]],
+            ord_status=_STATUSES[fields["39"]],
+            last_qty=Decimal(fields["32"]) if trade else None,
+            last_px=Decimal(fields["31"]) if trade else None,
+            cum_qty=_ZERO if rejected else Decimal(fields["14"]),
+            leaves_qty=_ZERO if rejected else Decimal(fields["151"]),
+            avg_px=_ZERO if rejected else Decimal(fields["6"]),
+            text=fields.get("58"),
+            transact_time=moment(fields.get("60") or fields["52"]),
+            fix_session=session,
+            fix_seq_num=int(fields["34"]),
+            poss_dup="Y" in (fields.get("43"), fields.get("97")),
+        )
+    except (KeyError, ValueError, InvalidOperation) as error:
+        raise SchemaMismatchError(f"the engine's message is no report of an order: {error!r}") from error
+
+
+def moment(text: str) -> datetime:
+    """A UTCTimestamp, with or without a fraction of up to nine digits."""
+    second, _, fraction = text.partition(".")
+    micros = int((fraction + "000000")[:6]) if fraction else 0
+    return datetime.strptime(second, "%Y%m%d-%H:%M:%S").replace(microsecond=micros, tzinfo=UTC)

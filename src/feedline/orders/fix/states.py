@@ -1,0 +1,117 @@
+"""How orders stand as far as the engine has answered: a compacted topic, read when a gateway takes a partition.
+
+A state is written after the execution report that it follows from is durable, so whatever is below it needs nothing
+more; events above it are judged again, as they were the first time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from feedline.errors import BrokerUnavailableError, CorruptBatchError
+from feedline.kafka.admin import watermarks
+from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
+from feedline.orders.model import OrderState, Status
+
+READ_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An order's state, and the FIX fields by which a cancellation names it."""
+
+    state: OrderState
+    terms: str
+
+    def encode(self) -> bytes:
+        state = self.state
+        return orjson.dumps(
+            {
+                "sequence": state.sequence,
+                "status": state.status,
+                "contents": state.contents.hex(),
+                "terms": state.terms.hex(),
+                "instrument": state.instrument.hex(),
+                "fix": self.terms,
+            }
+        )
+
+    @staticmethod
+    def decode(value: bytes) -> Held:
+        try:
+            document = orjson.loads(value)
+            state = OrderState(
+                document["sequence"],
+                Status(document["status"]),
+                bytes.fromhex(document["contents"]),
+                bytes.fromhex(document["terms"]),
+                bytes.fromhex(document["instrument"]),
+            )
+            return Held(state, document["fix"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptBatchError(f"the message is no state of an order: {error}") from error
+
+
+def ensure_states_topic(
+    admin: AdminClient, topic: str, partitions: int, replication_factor: int, min_insync_replicas: int
+) -> bool:
+    """Makes the topic when there is none; whether it was made. Raises BrokerUnavailableError, AuthenticationError."""
+    config = {"cleanup.policy": "compact", "min.insync.replicas": str(min(min_insync_replicas, replication_factor))}
+    new = NewTopic(topic, partitions, replication_factor, config=config)
+    try:
+        admin.create_topics([new], request_timeout=READ_WITHIN_S, operation_timeout=READ_WITHIN_S)[topic].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise translate(error, topic=topic) from error
+    return True
+
+
+def read_states(kafka: Mapping[str, Any], topic: str, partitions: Sequence[int]) -> dict[int, dict[str, Held]]:
+    """By partition the states of its orders. Raises BrokerUnavailableError, ConfigurationError, CorruptBatchError."""
+    marks = watermarks(kafka, topic, partitions)
+    found: dict[int, dict[str, Held]] = {partition: {} for partition in partitions}
+    left = {partition for partition, (low, high) in marks.items() if low < high}
+    if not left:
+        return found
+    consumer = Consumer(consumer_config(kafka, group_id="feedline.orders.states") | {"enable.partition.eof": True})
+    try:
+        consumer.assign([TopicPartition(topic, partition, marks[partition][0]) for partition in left])
+        deadline = time.monotonic() + READ_WITHIN_S
+        while left:
+            messages = consumer.consume(1_000, timeout=0.1)
+            if messages:
+                deadline = time.monotonic() + READ_WITHIN_S
+            elif time.monotonic() > deadline:
+                raise BrokerUnavailableError(f"no message for {READ_WITHIN_S:g} s", topic=topic)
+            for message in messages:
+                error, partition = message.error(), message.partition()
+                assert partition is not None
+                if error is None:
+                    _take(found[partition], message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(partition)
+                else:
+                    raise translate(error, topic=topic, partition=partition)
+    except KafkaException as error:
+        raise translate(error, topic=topic) from error
+    finally:
+        consumer.close()
+    return found
+
+
+def _take(states: dict[str, Held], message: Any) -> None:
+    order_id = message.key().decode()
+    value = message.value()
+    if value is None:
+        states.pop(order_id, None)
+    else:
+        states[order_id] = Held.decode(value)

@@ -1,0 +1,78 @@
+"""Reading QuickFIX's own message store: which events have got a sequence number, and which store it is.
+
+QuickFIX writes a message into the store, then counts its number, and sends it after that only. A message whose number
+is not counted was never sent, and its number will be another message's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from feedline.errors import ConfigurationError
+from feedline.orders.fix.dictionary import BEGIN_STRING
+
+# So many of the last messages are looked at: far more than a gateway may have unanswered.
+LOOK_BACK = 200_000
+_ENTRY = re.compile(rb"(\d+),(\d+),(\d+) ")
+_PLACE = re.compile(rb"\x019701=(\d+)\x019702=(\d+)\x01")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFiles:
+    """The files of one session."""
+
+    prefix: Path
+
+    @staticmethod
+    def of(folder: Path, sender: str, target: str) -> StoreFiles:
+        return StoreFiles(folder / f"{BEGIN_STRING}-{sender}-{target}")
+
+    def part(self, name: str) -> Path:
+        return self.prefix.with_name(f"{self.prefix.name}.{name}")
+
+    def identity(self) -> str:
+        """Another text whenever the store was begun anew, by a reset or elsewhere; empty while there is none."""
+        session = self.part("session")
+        try:
+            return f"{session.read_text(encoding='ascii').strip()}.{session.stat().st_mtime_ns}"
+        except FileNotFoundError:
+            return ""
+
+    def next_number(self) -> int:
+        """The number that the next message gets; 1 without a store."""
+        try:
+            return int(self.part("seqnums").read_bytes().split(b":")[0])
+        except FileNotFoundError:
+            return 1
+        except ValueError as error:
+            raise ConfigurationError(
+                f"the FIX store cannot be read: {error}; start the gateway with --reset-session",
+                file=str(self.part("seqnums")),
+            ) from error
+
+    def numbered(self) -> dict[tuple[int, int], int]:
+        """By partition and offset of an event the number that it has, of the last messages."""
+        found: dict[tuple[int, int], int] = {}
+        for number, message in self._messages():
+            place = _PLACE.search(message)
+            if place is not None:
+                found[int(place[1]), int(place[2])] = number
+        return found
+
+    def _messages(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            entries = _ENTRY.findall(self.part("header").read_bytes())
+            body = self.part("body").open("rb")
+        except FileNotFoundError:
+            return
+        limit = self.next_number()
+        # The last entry of a number counts: a message that was not counted has left its number to another.
+        places = {int(number): (int(at), int(size)) for number, at, size in entries[-LOOK_BACK:]}
+        with body:
+            for number, (at, size) in places.items():
+                if number < limit:
+                    body.seek(at)
+                    yield number, body.read(size)

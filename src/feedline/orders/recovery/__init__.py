@@ -1,0 +1,1 @@
+"""Recovery of orders from a point in time."""

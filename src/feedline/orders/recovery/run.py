@@ -1,0 +1,185 @@
+"""Sending again what the engine does not have, over a FIX session of its own.
+
+Whether the engine has an event is asked of the engine (Order Status Request), not looked up in books of ours: it is the
+engine that has lost something. So a second run sends nothing that the first one brought, nor what live flow has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from queue import Empty
+from typing import Any
+
+from feedline.errors import RetriableError
+from feedline.orders.fix import reports
+from feedline.orders.fix.connection import Connection
+from feedline.orders.fix.dictionary import SOH, fields_of, parse
+from feedline.orders.fix.outbox import Outbox
+from feedline.orders.recovery.window import Sent, Window, sent_in
+from feedline.orders.topics import OrderTopics
+from feedline.settings import Settings
+
+LOGON_S = 20.0
+# So many questions or orders are unanswered at once.
+AHEAD = 200
+ASKED = ("55", "54", "1")
+_UNKNOWN_ORDER = "5"
+
+
+class Outcome(StrEnum):
+    """What became of an event of the window."""
+
+    KNOWN = "the engine has it"
+    WOULD_SEND = "would be sent again"
+    TAKEN = "sent again and answered"
+    REFUSED = "sent again and refused"
+    UNANSWERED = "sent again, not answered in time"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """One event and what became of it; text: the engine's words."""
+
+    sent: Sent
+    outcome: Outcome
+    text: str = ""
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What the engine says, by ClOrdID; of what was sent its words."""
+
+    unknown: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
+    taken: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def recover(
+    settings: Settings,
+    topics: OrderTopics,
+    window: Window,
+    connection: Connection,
+    *,
+    dry_run: bool,
+    answer_s: float = 60.0,
+) -> list[Recovered]:
+    """What became of every event of the window, each order's in sequence. answer_s: how long any answer is waited for.
+
+    Disturbs no live flow: it has a FIX session of its own, joins no group and commits nothing. Reports that come go to
+    the topic of executions. Raises RetriableError when the engine does not answer.
+    """
+    held = partial(parse, sender=connection.name, target=connection.target)
+    events = sent_in(settings, topics, window, held)
+    if not events:
+        return []
+    acting = settings.acting_as("gateway")
+    outbox = Outbox(acting.kafka, acting.registry, topics)
+    connection.start()
+    try:
+        _await_logon(connection)
+        run = _Run(connection, outbox, held, answer_s)
+        missing = run.ask(events)
+        if dry_run:
+            return [Recovered(one, Outcome.WOULD_SEND if one.name in missing else Outcome.KNOWN) for one in events]
+        run.send([one for one in events if one.name in missing])
+        done = [run.outcome(one) for one in events]
+        if not outbox.flush(answer_s):
+            raise RetriableError("the broker has not acknowledged every execution report: run it again")
+        if outbox.failure is not None:
+            raise outbox.failure
+        return done
+    finally:
+        connection.stop()
+
+
+def _await_logon(connection: Connection) -> None:
+    deadline = time.monotonic() + LOGON_S
+    while not connection.logged_on:
+        if time.monotonic() > deadline:
+            said = f": {connection.said}" if connection.said else ""
+            raise RetriableError(
+                f"the engine does not let {connection.name} log on{said}; look that it is there, and that no other "
+                "recovery runs"
+            )
+        time.sleep(0.05)
+
+
+class _Run:
+    def __init__(self, connection: Connection, outbox: Outbox, held: Callable[[str], Any], answer_s: float) -> None:
+        self._connection, self._outbox, self._parse, self._answer_s = connection, outbox, held, answer_s
+        self._answers = _Answers()
+
+    def ask(self, events: Sequence[Sent]) -> set[str]:
+        """The ClOrdIDs that the engine does not have. Raises RetriableError when it does not answer."""
+        told = self._answers
+
+        def question(one: Sent) -> None:
+            fields = fields_of(one.body)
+            asked = "".join(f"{tag}={fields[tag]}{SOH}" for tag in ASKED if tag in fields)
+            self._connection.send(self._parse(f"35=H{SOH}11={one.name}{SOH}790={one.name}{SOH}{asked}"))
+
+        if not self._in_turn(events, question, lambda one: one.name in told.known or one.name in told.unknown):
+            raise RetriableError(f"the engine did not answer a question within {self._answer_s:g} s: try again")
+        return told.unknown
+
+    def send(self, events: Sequence[Sent]) -> None:
+        """Sends them marked, each order's in sequence, and waits for the answers."""
+        told = self._answers
+
+        def send(one: Sent) -> None:
+            message = self._parse(one.body)
+            message.getHeader().setField(97, "Y")
+            self._connection.send(message)
+
+        self._in_turn(events, send, lambda one: one.name in told.taken or one.name in told.refused)
+
+    def outcome(self, one: Sent) -> Recovered:
+        told = self._answers
+        if one.name not in told.unknown:
+            return Recovered(one, Outcome.KNOWN)
+        if one.name in told.refused:
+            return Recovered(one, Outcome.REFUSED, told.refused[one.name])
+        if one.name in told.taken:
+            return Recovered(one, Outcome.TAKEN, told.taken[one.name])
+        return Recovered(one, Outcome.UNANSWERED)
+
+    def _in_turn(self, events: Sequence[Sent], do: Callable[[Sent], None], answered: Callable[[Sent], bool]) -> bool:
+        """Does it for each, so many ahead of the answers; whether all were answered in time."""
+        waiting: list[Sent] = []
+        deadline = time.monotonic() + self._answer_s
+        for one in [*events, None]:
+            if one is not None:
+                do(one)
+                waiting.append(one)
+            while waiting and (one is None or len(waiting) >= AHEAD):
+                self._take()
+                left = [other for other in waiting if not answered(other)]
+                if len(left) < len(waiting):
+                    deadline = time.monotonic() + self._answer_s
+                waiting = left
+                if time.monotonic() > deadline:
+                    return False
+        return True
+
+    def _take(self) -> None:
+        self._outbox.serve()
+        try:
+            fields = self._connection.reports.get(timeout=0.05)
+        except Empty:
+            return
+        name, told = fields.get("11", ""), self._answers
+        if reports.is_status(fields):
+            (told.unknown if fields.get("103") == _UNKNOWN_ORDER else told.known).add(name)
+            return
+        if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
+            raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
+        rejected = fields["35"] == reports.CANCEL_REJECT
+        (told.refused if rejected or fields.get("150") == "8" else told.taken).setdefault(name, fields.get("58", ""))
+        if not (rejected and fields.get("102") == "1"):
+            # That it does not know the order is no report of it: the event is not booked.
+            self._outbox.report(reports.report_of(fields, self._connection.name), None, lambda: None)

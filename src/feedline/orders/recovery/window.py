@@ -1,0 +1,130 @@
+"""Which events lie on the topic in a span of time, as the gateways would have sent them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from feedline.batch.headers import header
+from feedline.consumer.error_topic import error_messages
+from feedline.errors import BrokerUnavailableError, ConfigurationError, CorruptBatchError, SchemaMismatchError
+from feedline.kafka.admin import admin_client, offsets_at, partition_count, watermarks
+from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
+from feedline.orders.fix.holding import Taken
+from feedline.orders.fix.judge import EventReader, headers_of
+from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
+from feedline.orders.fix.states import read_states
+from feedline.orders.topics import OrderTopics
+from feedline.settings import Settings
+
+READ_WITHIN_S = 60.0
+MESSAGES_A_CALL = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """start, end: times of entry, with a zone; end: None for now; order_id: of one order only."""
+
+    start: datetime
+    end: datetime | None = None
+    order_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for moment in (self.start, self.end):
+            if moment is not None and moment.tzinfo is None:
+                raise ConfigurationError(f"{moment.isoformat()} has no time zone: add one, as in 14:05:00-05:00")
+        if self.end is not None and self.end <= self.start:
+            raise ConfigurationError("the end of the window is not after its start")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An event that a gateway has sent, or will. entered_ms: when it was entered; body: its FIX message."""
+
+    taken: Taken
+    entered_ms: int
+    name: str
+    body: str
+
+
+def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Callable[[str], Any]) -> list[Sent]:
+    """The events of the window, each order's in sequence, without repeats and without what was refused.
+
+    Joins no group and commits nothing. Raises BrokerUnavailableError, RegistryUnavailableError, ConfigurationError.
+    """
+    acting = settings.acting_as("gateway")
+    reader = EventReader(acting.registry, f"{topics.out}-value")
+    refused = _refused(acting.kafka, topics)
+    taken: dict[tuple[str, int], tuple[Taken, int]] = {}
+    for message in _messages(acting.kafka, topics.out, window):
+        other = window.order_id is not None and message.key() != window.order_id.encode()
+        if other or (message.partition(), message.offset()) in refused:
+            continue
+        try:
+            one = reader.read(message)
+        except CorruptBatchError:
+            continue
+        taken.setdefault((one.event.order_id, one.event.sequence), (one, message.timestamp()[1]))
+    states = read_states(acting.kafka, topics.states, sorted({one.partition for one, _ in taken.values()}))
+    terms = {order_id: held.terms for of_one in states.values() for order_id, held in of_one.items()}
+    found = []
+    for (order_id, sequence), (one, entered) in sorted(taken.items()):
+        if one.event.order is not None:
+            terms[order_id] = terms_of(one.event)
+        if order_id not in terms:
+            # A cancellation of an order that no gateway has sent anything of.
+            continue
+        body = message_of(one.event, terms[order_id], one.partition, one.offset)
+        try:
+            parse(body)
+        except SchemaMismatchError:
+            continue
+        found.append(Sent(one, entered, cl_ord_id(order_id, sequence), body))
+    return found
+
+
+def _refused(kafka: Mapping[str, Any], topics: OrderTopics) -> set[tuple[int, int]]:
+    places = set()
+    for message in error_messages(kafka, topics.error):
+        headers = headers_of(message)
+        if header(headers, "originalTopic") == topics.out:
+            places.add((int(header(headers, "originalPartition") or -1), int(header(headers, "originalOffset") or -1)))
+    return places
+
+
+def _messages(kafka: Mapping[str, Any], topic: str, window: Window) -> Iterator[Message]:
+    starts = offsets_at(kafka, topic, window.start)
+    if window.end is not None:
+        ends = offsets_at(kafka, topic, window.end)
+    else:
+        marks = watermarks(kafka, topic, range(partition_count(admin_client(kafka), topic)))
+        ends = {partition: high for partition, (_, high) in marks.items()}
+    left = {partition for partition, start in starts.items() if start < ends[partition]}
+    consumer = Consumer(consumer_config(kafka, group_id="feedline.orders.recover") | {"enable.partition.eof": True})
+    try:
+        consumer.assign([TopicPartition(topic, partition, starts[partition]) for partition in left])
+        deadline = time.monotonic() + READ_WITHIN_S
+        while left:
+            messages = consumer.consume(MESSAGES_A_CALL, timeout=0.1)
+            if messages:
+                deadline = time.monotonic() + READ_WITHIN_S
+            elif time.monotonic() > deadline:
+                raise BrokerUnavailableError(f"no message for {READ_WITHIN_S:g} s", topic=topic)
+            for message in messages:
+                partition, offset, error = message.partition(), message.offset(), message.error()
+                assert partition is not None
+                assert offset is not None
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise translate(error, topic=topic, partition=partition)
+                if error is None and offset < ends[partition]:
+                    yield message
+                if error is not None or offset + 1 >= ends[partition]:
+                    left.discard(partition)
+    finally:
+        consumer.close()

@@ -1,0 +1,113 @@
+"""The gateway as the command that it is, in a process that dies at a named step, or has a bug.
+
+`python gateway_process.py JSON`: `arguments` of the command, `die_at`, `die_after`, `bug`, and `marker`, a file that is
+made on dying.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from feedline.cli import main
+from feedline.orders.fix.connection import Connection
+from feedline.orders.fix.gateway import Gateway
+from feedline.orders.fix.intent import Intent
+from feedline.orders.fix.outbox import Outbox
+from feedline.orders.fix.ownership import Ownership
+
+
+class Step(StrEnum):
+    INTENDED = "intent written, nothing of the batch sent"
+    SENDING = "given to the session, not sent yet"
+    SENT = "sent, not noted"
+    REPORTED = "report taken, not published"
+    DURABLE = "report durable, state not written"
+    SETTLED = "all durable, offset not committed"
+
+
+class Bug(StrEnum):
+    NO_INTENT = "nothing is written down before sending"
+    NO_MARK = "what may have been sent before is not marked"
+    COMMIT_FIRST = "an event is done as soon as it is read"
+
+
+def die_here(options: dict[str, Any]) -> None:
+    left = options.get("die_after", 1)
+
+    def die(*_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0 and not Path(options["marker"]).exists():
+            Path(options["marker"]).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    match Step(options["die_at"]):
+        case Step.INTENDED:
+            _after(Ownership, "intend", lambda result: die() if result else None)
+        case Step.SENDING:
+            _before(Connection, "toApp", die)
+        case Step.SENT:
+            _after(Connection, "send", die)
+        case Step.REPORTED:
+            _before(Outbox, "report", die)
+        case Step.DURABLE:
+            _before(Outbox, "state", die)
+        case Step.SETTLED:
+            _before(Gateway, "_done", die)
+
+
+def _before(owner: Any, name: str, step: Callable[..., None]) -> None:
+    real = getattr(owner, name)
+
+    def stepped(*arguments: Any, **more: Any) -> Any:
+        step()
+        return real(*arguments, **more)
+
+    setattr(owner, name, stepped)
+
+
+def _after(owner: Any, name: str, step: Callable[..., None]) -> None:
+    real = getattr(owner, name)
+
+    def stepped(*arguments: Any, **more: Any) -> Any:
+        result = real(*arguments, **more)
+        step(result)
+        return result
+
+    setattr(owner, name, stepped)
+
+
+def seed(bug: Bug) -> None:
+    match bug:
+        case Bug.NO_INTENT:
+            Ownership.intend = lambda *_: True  # type: ignore[method-assign]
+        case Bug.NO_MARK:
+            Intent.perhaps_sent = lambda *_: False  # type: ignore[method-assign]
+        case Bug.COMMIT_FIRST:
+            expect, done = Gateway._expect, Gateway._done
+
+            def forgetful(self: Any, holding: Any, outgoing: Any) -> None:
+                done(self, holding, outgoing.taken.offset)
+                self._owned.commit()
+                expect(self, holding, outgoing)
+
+            Gateway._expect = forgetful  # type: ignore[method-assign]
+            Gateway._done = lambda self, holding, offset: (  # type: ignore[method-assign]
+                done(self, holding, offset) if offset in holding.tracker._open else None
+            )
+
+
+if __name__ == "__main__":
+    chosen = json.loads(sys.argv[1])
+    if chosen.get("die_at"):
+        die_here(chosen)
+    if chosen.get("bug"):
+        seed(Bug(chosen["bug"]))
+    main(["orders", "gateway", *chosen["arguments"]])
