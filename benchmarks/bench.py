@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Self
@@ -40,8 +41,6 @@ class Bench:
         self.runs = runs
         self.baseline_records = baseline_records
         self.home = home
-        self.landing = home / "files"
-        self.day_landing = home / "day"
         self.funds = funds
         # What is measured, for the lines that tell how far it is.
         self.part = "stack"
@@ -52,26 +51,26 @@ class Bench:
 
     def __enter__(self) -> Self:
         self.settings: Settings = up(StackConfig(home=self.home, airflow=False), report=self._say)
-        try:
-            catalog = load_catalog()
-            self._say(f"generating positions of {self.funds} funds, and a day of 50")
-            generate_day(
-                catalog,
-                business_date=DAY,
-                funds=self.funds,
-                seed=1,
-                out=self.landing,
-                feeds=["positions"],
-                files_per_feed=max(1, self.funds // 50),
-            )
-            generate_day(catalog, business_date=DAY, funds=50, seed=1, out=self.day_landing)
-        except BaseException:
-            down(self.home)
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         down(self.home)
+
+    @cached_property
+    def landing(self) -> Path:
+        """Files of positions, made when a comparison needs them first."""
+        return self._generated("files", self.funds, ["positions"], files_per_feed=max(1, self.funds // 50))
+
+    @cached_property
+    def day_landing(self) -> Path:
+        """A day's files of all feeds, likewise."""
+        return self._generated("day", 50, None)
+
+    def _generated(self, name: str, funds: int, feeds: list[str] | None, **more: int) -> Path:
+        self._say(f"generating {', '.join(feeds or ['a day'])} of {funds} funds")
+        out = self.home / name
+        generate_day(load_catalog(), business_date=DAY, funds=funds, seed=1, out=out, feeds=feeds, **more)
+        return out
 
     def files_to_kafka(self) -> Series:
         """(a) Positions from files to acknowledged Kafka."""

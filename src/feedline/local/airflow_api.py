@@ -38,7 +38,7 @@ class AirflowApi:
         self._token = ""
         self._token = self._call("POST", "/auth/token", {"username": user, "password": password})["access_token"]
 
-    def await_dag(self, dag: str, *, within_s: float = 90) -> None:
+    def await_dag(self, dag: str, *, within_s: float = 300) -> None:
         """Returns when the Dag's file is parsed; raises ConfigurationError with its error when it cannot be."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
