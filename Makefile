@@ -6,9 +6,11 @@ BIN := .venv/bin
 FUNDS ?= 50
 SEED ?= 1
 MINUTES ?= 30
+SECONDS ?= 60
+RATE ?= 250
 PYTEST := $(BIN)/pytest
 
-.PHONY: help install demo stop status test unit integration fault-short e2e fault soak bench lint format lock clean
+.PHONY: help install demo demo-orders stop status test unit integration fault-short e2e fault soak bench lint format lock clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +22,9 @@ install: .venv/.installed ## Install the locked packages into .venv
 
 demo: install ## Run one whole EOD day on the local stack: make demo FUNDS=500 DATE=2026-11-20
 	@$(BIN)/feedline demo --funds $(FUNDS) --seed $(SEED) $(if $(DATE),--business-date $(DATE))
+
+demo-orders: install ## Run a minute of orders on the local stack: make demo-orders SECONDS=20 RATE=100
+	@$(BIN)/feedline orders demo --seconds $(SECONDS) --rate $(RATE)
 
 stop: ## Stop the local stack; its data stays
 	@if [ -x $(BIN)/feedline ]; then $(BIN)/feedline stack down; fi

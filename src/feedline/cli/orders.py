@@ -9,6 +9,7 @@ import click
 from feedline.cli.main import LazyGroup
 
 ORDER_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("feedline.cli.orders_demo:demo_command", "Run a minute of orders on the local stack."),
     "provision": ("feedline.cli.orders_provision:provision_command", "Make the topics and schemas of orders."),
     "bulk": ("feedline.cli.orders_bulk:bulk_command", "Enter the orders of a topic, each after its delay."),
     "serve": ("feedline.cli.orders_serve:serve_command", "Serve order entry over HTTP."),

@@ -14,6 +14,7 @@ from feedline.kafka.schema_topic import SCHEMA_TOPIC
 from feedline.local.airflow import AirflowConfig, airflow_healthy, await_airflow, start_airflow
 from feedline.local.cache import Report
 from feedline.local.kafka import KafkaConfig, await_kafka, kafka_healthy, start_kafka
+from feedline.local.order_services import ORDER_TITLES, order_service_healthy
 from feedline.local.ports import HOST, choose_ports
 from feedline.local.process import Process, is_ours, marked_processes, memory_mb, orphans, stop_processes
 from feedline.local.registry import RegistryConfig, await_registry, registry_healthy, start_registry
@@ -47,6 +48,7 @@ TITLES = {
     REGISTRY: "Apicurio Registry",
     WAREHOUSE: STAND_IN,
     AIRFLOW: "Apache Airflow",
+    **ORDER_TITLES,
 }
 
 
@@ -231,7 +233,7 @@ def _service_status(home: Path, name: str, process: Process | None) -> ServiceSt
         REGISTRY: lambda: registry_healthy(address, security_files(home).ca if secured else None),
         WAREHOUSE: lambda: warehouse_healthy(process.port),
         AIRFLOW: lambda: airflow_healthy(process.port),
-    }[kind]
+    }.get(kind, lambda: order_service_healthy(name, process.port))
     return ServiceStatus(
         name=name,
         title=title(name),

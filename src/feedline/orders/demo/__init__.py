@@ -1,0 +1,1 @@
+"""A minute of made-up order flow, as the demonstration and the measurements run it."""
