@@ -121,6 +121,8 @@ def test_the_current_state_follows_from_events_and_executions(bench):
         event(amended, 3, AMEND, "10"),
         event(cancelled, 2, CANCEL),
         event(late, 2, CANCEL),
+        # The gateway refuses it: the order was filled before.
+        event(filled, 2, AMEND, "300"),
     )
     trade, part, full = ExecType.TRADE, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED
     bench.publish(
@@ -140,7 +142,7 @@ def test_the_current_state_follows_from_events_and_executions(bench):
         "WHERE {mine}"
     )
     assert {row[0]: (row[1], int(row[2]), int(row[3]), row[4], row[5]) for row in rows} == {
-        filled: ("FILLED", 100, 100, 1, 3),
+        filled: ("FILLED", 100, 100, 2, 3),
         amended: ("PARTIALLY_FILLED", 60, 40, 3, 3),
         cancelled: ("CANCELED", 100, 0, 2, 1),
         late: ("FILLED", 100, 100, 2, 2),

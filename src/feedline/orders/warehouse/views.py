@@ -23,19 +23,20 @@ SELECT ORDER_ID, ACCOUNT_ID, PRODUCT, ORDER__SIDE AS SIDE, ORDER__ORDER_TYPE AS 
   _BUSINESS_DATE, _CORRELATION_ID, _TOPIC, _PARTITION, _OFFSET, _LOADED_AT
 FROM {_ORDERS}.ORDER_EVENTS WHERE SEQUENCE = 1"""
 
-# The terms in force are those of the last new order or amendment that the engine has not turned down; the engine's
-# word on a whole order is that of its reports, not of its answers to a cancellation that came too late.
+# The terms in force are those entered, or of the last amendment that the engine has taken: one that it turned down, or
+# that the gateway refused because the order was filled before, never was in force. The engine's word on a whole order
+# is that of its reports, not of its answers to a cancellation that came too late.
 _CURRENT_VIEW = f"""CREATE OR REPLACE VIEW {_ORDERS}.ORDERS_CURRENT
 COMMENT = 'One row an order: how it stands by its events and executions.' AS
-WITH TURNED_DOWN AS (
-  SELECT DISTINCT ORDER_ID, SEQUENCE FROM {_ORDERS}.EXECUTIONS WHERE EXEC_TYPE = 'CANCEL_REJECTED'
+WITH REPLACED AS (
+  SELECT DISTINCT ORDER_ID, SEQUENCE FROM {_ORDERS}.EXECUTIONS WHERE EXEC_TYPE = 'REPLACED'
 ),
 TERMS AS (
   SELECT E.ORDER_ID, E.ORDER__ORDER_TYPE, E.ORDER__TIME_IN_FORCE, E.ORDER__QUANTITY, E.ORDER__CASH_AMOUNT,
     E.ORDER__LIMIT_PRICE
   FROM {_ORDERS}.ORDER_EVENTS E
-  LEFT JOIN TURNED_DOWN D ON D.ORDER_ID = E.ORDER_ID AND D.SEQUENCE = E.SEQUENCE
-  WHERE E.KIND <> 'CANCEL' AND D.ORDER_ID IS NULL
+  LEFT JOIN REPLACED R ON R.ORDER_ID = E.ORDER_ID AND R.SEQUENCE = E.SEQUENCE
+  WHERE E.KIND = 'NEW' OR (E.KIND = 'AMEND' AND R.ORDER_ID IS NOT NULL)
   QUALIFY ROW_NUMBER() OVER (PARTITION BY E.ORDER_ID ORDER BY E.SEQUENCE DESC) = 1
 ),
 EVENTS AS (
