@@ -32,6 +32,12 @@ def test_the_books_are_looked_at_after_all_of_the_day_is_loaded(dags):
         ("orders_reconcile", {}, True),
         ("orders_reconcile", {"business_date": "2026-11-20"}, True),
         ("orders_reconcile", {"business_date": "20.11.2026"}, False),
+        ("orders_bulk_test", {"count": 5000, "rate": 250}, True),
+        ("orders_bulk_test", {"funds": 101}, False),
+        ("orders_bulk_test", {"count": 0}, False),
+        ("orders_recover", {"since": "2026-11-20T14:05:00-05:00"}, True),
+        ("orders_recover", {}, False),
+        ("orders_recover", {"since": "2026-11-20T14:05:00-05:00", "engine": "localhost"}, False),
     ],
 )
 def test_forms_refuse_what_a_run_could_not_use(dags, dag_id, conf, accepted):
@@ -41,3 +47,31 @@ def test_forms_refuse_what_a_run_could_not_use(dags, dag_id, conf, accepted):
     with nullcontext() if accepted else pytest.raises(ParamValidationError):
         params.update(conf)
         params.validate()
+
+
+def test_a_recovery_begins_with_a_dry_run_and_takes_points_in_time_with_a_zone_only(dags):
+    from feedline_airflow.order_steps import window_of
+
+    from feedline.errors import ConfigurationError
+
+    dag = dags["orders_recover"]
+    assert dag.params["dry_run"] is True
+    assert dag.max_active_runs == 1
+    window = window_of({"since": "2026-11-20T14:05:00-05:00", "until": None, "order": ""})
+    assert (window.start.isoformat(), window.end, window.order_id) == ("2026-11-20T14:05:00-05:00", None, None)
+    with pytest.raises(ConfigurationError, match="time zone"):
+        window_of({"since": "2026-11-20T14:05:00"})
+
+
+def test_a_bulk_test_is_entered_once_whatever_fails_and_found_again_by_its_client(dags):
+    from datetime import UTC, datetime
+    from types import SimpleNamespace
+
+    from feedline_airflow.order_steps import bulk_test_of
+
+    dag = dags["orders_bulk_test"]
+    assert dag.get_task("enter").retries == 0
+    assert tasks_in_order(dag) == ["enter", "check"]
+    run = SimpleNamespace(run_after=datetime(2026, 11, 20, 14, 5, tzinfo=UTC))
+    test = bulk_test_of({"params": dict(dag.params), "dag_run": run, "ti": SimpleNamespace(try_number=1)})
+    assert (test.client, test.count, test.rate, test.mix.funds) == ("bulk-test-20261120T140500-1", 1000, 100, 0.1)

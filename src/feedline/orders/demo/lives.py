@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from feedline.errors import ConfigurationError
 from feedline.orders.model import (
     EntrySource,
     EventKind,
@@ -38,15 +39,24 @@ class Mix:
     cancelled: float = 0.1
     wrong: float = 0.0
 
+    def __post_init__(self) -> None:
+        shares = (self.options, self.funds, self.amended, self.cancelled, self.wrong)
+        if not all(0 <= share <= 1 for share in shares) or self.options + self.funds > 1:
+            raise ConfigurationError("every share of a mix lies between 0 and 1, options and funds together too")
 
-def order_lives(seed: int, source: EntrySource, mix: Mix = Mix()) -> Iterator[list[OrderEvent]]:
+
+def order_lives(
+    seed: int, source: EntrySource, mix: Mix = Mix(), *, client: str = "demo"
+) -> Iterator[list[OrderEvent]]:
     """Orders without end, each as its events in sequence; one seed gives one flow, but for the times.
+
+    client: who enters them, as their events say.
 
     Transact times are those of the moment at which an order is taken from here.
     """
     chance = random.Random(f"{seed}/{source}")  # noqa: S311
     while True:
-        yield _life(chance, source, mix)
+        yield [replace(event, client=client) for event in _life(chance, source, mix)]
 
 
 def _life(chance: random.Random, source: EntrySource, mix: Mix) -> list[OrderEvent]:
