@@ -7,15 +7,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import date, timedelta
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import snowflake.connector
 
-from benchmarks import consumers, recovery
+from benchmarks import consumers, orders_end_to_end, recovery
 from benchmarks.measure import Run, await_idle, python_contender, run_contender
 from benchmarks.workload import bench_catalog, skew, topic_bytes, write_catalog
 from feedline.catalog import load_catalog
@@ -160,6 +161,15 @@ class Bench:
         return lambda _, settings: python_contender(
             "pool_load", kind, str(size), *self._reading(settings, topic), "--feeds", feeds
         )
+
+    def orders_end_to_end(self) -> dict[str, list[dict[str, Any]]]:
+        """(o) Orders at steady rates through all of their services; one run each, of so many seconds."""
+        found = {}
+        for rate in orders_end_to_end.RATES:
+            self._say(f"{rate} events a second")
+            flow = orders_end_to_end.measure(self.home, self.settings, rate, orders_end_to_end.SECONDS)
+            found[f"{rate:g} a second"] = [asdict(flow)]
+        return found
 
     def recovery(self) -> dict[str, list[recovery.Recovery]]:
         """(f) A loader is killed halfway and another is started."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from feedline.services.roles import Role
 from feedline.settings import Settings
 
 TITLE = "(o) Orders from end to end: half over HTTP, half in bulk (100 ms of delay each)"
+RATES, SECONDS = (250.0, 1_000.0), 60.0
 WARM_UP_S = 5.0
 DRAINED_WITHIN_S = 300.0
 GROUP = "feedline.bench"
@@ -195,7 +196,3 @@ def table(flows: Sequence[Flow]) -> str:
         figures = (", ".join(f"{one:,.0f}" for one in flow.latencies[stage]) for flow in flows)
         lines.append(f"| {stage} | " + " | ".join(figures) + " |")
     return "\n".join(lines) + "\n"
-
-
-def raw(flows: Sequence[Flow]) -> list[dict[str, Any]]:
-    return [asdict(flow) for flow in flows]

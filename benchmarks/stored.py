@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import recovery
+from benchmarks import orders_end_to_end, recovery
 from benchmarks.measure import Run
 from benchmarks.recovery import Recovery
 from benchmarks.report import table
@@ -36,6 +36,8 @@ class Measured:
         """Its table, with when and on what it was measured."""
         if self.name == "recovery":
             made = recovery.table({name: [Recovery(**one) for one in some] for name, some in self.series.items()})
+        elif self.name == "orders_end_to_end":
+            made = orders_end_to_end.table([orders_end_to_end.Flow(**some[0]) for some in self.series.values()])
         else:
             runs = {name: [Run(**one) for one in some] for name, some in self.series.items()}
             made = table(self.title, runs, self.ours)
