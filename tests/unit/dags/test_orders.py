@@ -50,9 +50,8 @@ def test_forms_refuse_what_a_run_could_not_use(dags, dag_id, conf, accepted):
 
 
 def test_a_recovery_begins_with_a_dry_run_and_takes_points_in_time_with_a_zone_only(dags):
-    from feedline_airflow.order_steps import window_of
-
     from feedline.errors import ConfigurationError
+    from feedline_airflow.order_steps import window_of
 
     dag = dags["orders_recover"]
     assert dag.params["dry_run"] is True
