@@ -54,6 +54,7 @@ e2e: install ## Run both Dags in Airflow, and the browser tests
 
 bench: install ## Measure, side by side in one run, and store the tables in benchmarks/results: make bench ONLY=consumers
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
+	@[ -n "$(ONLY)" ] || $(BIN)/python -m benchmarks.discovery
 
 lint: install ## Check style, types and formatting
 	@$(BIN)/ruff check --quiet .

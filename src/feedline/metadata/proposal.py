@@ -11,8 +11,7 @@ from feedline.metadata.discovery import Discovery
 from feedline.metadata.discovery.report import document_of as report_document
 from feedline.metadata.draft import NAMESPACE, TOPIC, Draft, draft_of, with_keys
 from feedline.metadata.fields import schema_fields
-from feedline.metadata.json_schema import json_schema_of
-from feedline.metadata.json_schema_reading import avro_of
+from feedline.metadata.json_schema import avro_of, json_schema_of
 from feedline.metadata.ldm_files import document_of as model_document
 
 Given = Literal["avro", "json-schema"]

@@ -38,7 +38,13 @@ Headroom = Annotated[int, Query(ge=0, le=20, description="Digits of a decimal be
 Dotted = Annotated[str, Query(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$", max_length=200)]
 
 
-@router.post("/discovery")
+BODY = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@router.post("/discovery", openapi_extra={"requestBody": BODY})
 async def discovery(  # noqa: PLR0917  its parameters are those of the query
     request: Request,
     _: Viewer,

@@ -13,8 +13,7 @@ import pytest
 
 from feedline.errors import ConfigurationError
 from feedline.metadata.discovery import DiscoveryPolicy, Refused, discover, samples, samples_of, samples_of_texts
-from feedline.metadata.json_schema import json_schema_of
-from feedline.metadata.json_schema_reading import avro_of
+from feedline.metadata.json_schema import avro_of, json_schema_of
 
 MIB = 1 << 20
 # Process time: a quiet machine needs a second or two for the slowest; what has no bound needs for ever.

@@ -28,8 +28,7 @@ from feedline.metadata.discovery import (
     restorer,
     samples_of_texts,
 )
-from feedline.metadata.json_schema import json_schema_of
-from feedline.metadata.json_schema_reading import avro_of
+from feedline.metadata.json_schema import avro_of, json_schema_of
 
 moments = st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31))  # noqa: DTZ001  a zone is put to it below
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

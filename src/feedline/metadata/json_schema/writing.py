@@ -1,10 +1,4 @@
-"""Avro schemas as JSON Schemas.
-
-The JSON Schema describes the documents: keys as they stand there, objects where a record keeps entries. What JSON
-Schema has no word for stands under `x-avro`, which validators pass over, so that the way back
-(`feedline.metadata.json_schema_reading`) gives the same Avro schema. What of a JSON Schema Avro has no word for is the
-attribute `jsonSchema` there, and is given back here.
-"""
+"""The JSON Schema of an Avro schema's documents."""
 
 from __future__ import annotations
 
@@ -19,13 +13,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTRA = "x-avro"
 KEPT = "jsonSchema"
 
-_WORDS = {"record": ("name", "type", "fields", "doc"), "field": ("name", "type", "doc", "default", ORIGINAL)}
+_WORDS = {"record": ("name", "type", "fields", "doc", KEPT), "field": ("name", "type", "doc", "default", ORIGINAL)}
 BOUNDS = {"int": 31, "long": 63}
 
 Names = Mapping[str, Mapping[str, Any]]
 
 
-def json_schema_of(avro: Mapping[str, Any]) -> dict[str, Any]:
+def written(avro: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the documents that an Avro record schema describes.
 
     Raises ConfigurationError for what is no record schema.
@@ -96,8 +90,10 @@ def _one(spec: Any, names: Names) -> dict[str, Any]:
         return _primitive(spec)
     kept = dict(spec.get(KEPT, {}))
     plain = {name: value for name, value in spec.items() if name != KEPT}
+    if kept and plain["type"] not in _COMPOUND:
+        return {**_one(plain, names), **kept, EXTRA: {"type": dict(spec)}}
     if plain.keys() == {"type"} and plain["type"] in _PRIMITIVES:
-        return {**_primitive(plain["type"]), **kept}
+        return _primitive(plain["type"])
     if spec.get(FORM) == "empty":
         return {**_leaf(plain, names), **kept}
     if spec.get(FORM) == "map":

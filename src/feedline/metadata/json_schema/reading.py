@@ -1,4 +1,4 @@
-"""A JSON Schema that somebody wrote, or that `json_schema_of` made, as the Avro schema of a feed."""
+"""A JSON Schema that somebody wrote, or that was made of an Avro schema, as the Avro schema of a feed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedline.errors import ConfigurationError
-from feedline.metadata.discovery.decide import FORM, JSON_TEXT, NUMBER_TEXT, ORIGINAL
+from feedline.metadata.discovery.decide import FORM, JSON_TEXT, NOTHING, NUMBER_TEXT, ORIGINAL
 from feedline.metadata.discovery.names import legal_name, names_of, type_name
 from feedline.metadata.fields import schema_fields
-from feedline.metadata.json_schema import BOUNDS, EXTRA, FORMATS, KEPT, PLAIN_LOGICAL, is_nullable
+from feedline.metadata.json_schema.writing import BOUNDS, EXTRA, FORMATS, KEPT, PLAIN_LOGICAL, is_nullable
 
 MAX_DEPTH = 64
 MAX_NODES = 20_000
@@ -22,17 +22,18 @@ _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BY_FORMAT = {FORMATS[name]: dict(spec) for name, spec in PLAIN_LOGICAL.items()}
 
 
-def avro_of(json_schema: Mapping[str, Any], *, name: str = "Record", namespace: str | None = None) -> dict[str, Any]:
+def read(json_schema: Mapping[str, Any], *, name: str, namespace: str | None) -> dict[str, Any]:
     """The Avro record schema of a JSON Schema whose documents are objects; name and namespace where it has none.
 
-    A number is a decimal, with the scale of `multipleOf` and the digits of its bounds, never a float unless its format
-    says float or double. Raises ConfigurationError, with the path of what Avro has no type for.
+    Raises ConfigurationError, with the path of what Avro has no type for.
     """
     if not isinstance(json_schema, Mapping):
         raise ConfigurationError("a JSON Schema is an object")
     reader = _Reader(json_schema)
     try:
-        made = reader.type({key: value for key, value in json_schema.items() if key != "$schema"}, (name,), "")
+        title = json_schema.get("title")
+        start = legal_name(title) if isinstance(title, str) and title else name
+        made = reader.type({key: value for key, value in json_schema.items() if key != "$schema"}, (start,), "")
     except (TypeError, KeyError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigurationError(
             f"the JSON Schema cannot be read: {type(error).__name__} {str(error)[:100]}"
@@ -136,7 +137,7 @@ class _Reader:
         raise self._refused(f"there is no type {str(kind)[:40]!r} in JSON", path)
 
     def _given(self, given: Mapping[str, Any], schema: Mapping[str, Any], place: tuple[str, ...], path: str) -> Any:
-        """What `json_schema_of` wrote down of a type."""
+        """What was written down of a type on the way from Avro."""
         if given.get(FORM) != "map":
             return dict(given)
         key, value = given["items"]["fields"]
@@ -147,7 +148,7 @@ class _Reader:
         return {**JSON_TEXT, **self._kept(schema)}
 
     def _plain(self, schema: Mapping[str, Any], _extra: Mapping[str, Any], _place: tuple[str, ...]) -> Any:
-        return "null" if schema["type"] == "null" else self._with("boolean", schema)
+        return ["null", dict(NOTHING)] if schema["type"] == "null" else self._with("boolean", schema)
 
     def _object(self, schema: Mapping[str, Any], extra: Mapping[str, Any], place: tuple[str, ...], path: str) -> Any:
         properties = schema.get("properties")
