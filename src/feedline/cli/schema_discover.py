@@ -289,6 +289,6 @@ def _warnings(proposal: Proposal, found: Discovery) -> Iterator[str]:
     if found.refused_count > len(found.refused):
         yield f"and {found.refused_count - len(found.refused):,} more were refused"
     if found.converted:
-        yield f"{len(found.converted):,} fields stand otherwise in the documents than in the schema"
+        yield f"{len(found.converted):,} fields are written otherwise: `feedline schema conform` rewrites the files"
     if proposal.problem:
         yield f"no logical model and no tables yet: {proposal.problem} (--key)"

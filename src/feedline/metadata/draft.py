@@ -47,9 +47,14 @@ class Draft:
         }
 
 
+def file_stem(file: str) -> str:
+    """`trades_20261120_001.json.gz` -> `trades_20261120_001`."""
+    return _ENDS.sub("", Path(file).name)
+
+
 def feed_name_of(file: str) -> str:
     """`trades_20261120_001.jsonl.gz` -> `trades`: what a sample's file name says the feed is called."""
-    stem = _DATE_ON.sub("", _ENDS.sub("", Path(file).name))
+    stem = _DATE_ON.sub("", file_stem(file))
     words = [word.lower() for word in _WORDS.findall(stem)]
     name = "_".join(words)[:60].strip("_")
     return name if FEED_NAME.match(name) else f"feed_{name}" if name else "sample"
