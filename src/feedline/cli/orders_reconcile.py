@@ -11,6 +11,7 @@ from feedline.cli.feed_options import business_date_option
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
 from feedline.orders.reconcile.books import reconcile
 from feedline.orders.reconcile.report import Reconciliation
+from feedline.orders.topics import OrderTopics
 from feedline.orders.warehouse.run import load_all
 from feedline.orders.warehouse.tables import provision_order_tables
 from feedline.settings import load_settings
@@ -27,6 +28,7 @@ Examples:
 )
 @business_date_option
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another settings file.")
+@click.option("--prefix", default="", help="Before the names of all topics.")
 @click.option(
     "--engine-book",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -40,6 +42,7 @@ def reconcile_command(
     *,
     business_date: datetime,
     settings: Path | None,
+    prefix: str,
     engine_book: Path | None,
     load: bool,
     output_format: str,
@@ -48,12 +51,12 @@ def reconcile_command(
 
     Exits with 4 when a line does not balance; the orders are named.
     """
-    chosen = load_settings(settings)
+    chosen, topics = load_settings(settings), OrderTopics(prefix)
     with open_warehouse(chosen.warehouse) as connection:
         provision_order_tables(connection)
         if load:
-            load_all(chosen, connection)
-        found = reconcile(chosen, connection, business_date.date(), engine_folder=engine_book)
+            load_all(chosen, connection, topics)
+        found = reconcile(chosen, connection, business_date.date(), topics=topics, engine_folder=engine_book)
     if output_format == "json":
         print_json(found.to_dict())
     else:

@@ -6,9 +6,11 @@ import json
 from datetime import date
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import Producer
 from tests.integration.orders.load_bench import BUSINESS_DATE, event, report
 
+from feedline.cli.orders import orders
 from feedline.errors import ValidationFailedError
 from feedline.kafka.config import producer_config
 from feedline.orders.model import EventKind, ExecType, OrdStatus
@@ -69,6 +71,22 @@ def test_an_event_without_an_answer_is_named_until_it_is_refused_with_a_reason(d
     assert producer.flush(60) == 0
     producer.close()
     assert wrong(books(bench)) == {}
+
+
+def test_the_command_loads_first_names_the_orders_and_ends_with_4_until_the_books_balance(day, tmp_path):
+    bench, _ = day
+    silent = bench.order_id()
+    bench.publish(event(silent))
+    document = {name: dict(getattr(bench.settings, name)) for name in ("kafka", "registry", "warehouse")}
+    (tmp_path / "settings.json").write_text(json.dumps({**document, "landing": str(tmp_path)}))
+    options = ["--settings", str(tmp_path / "settings.json"), "--prefix", bench.topics.prefix, "--format", "json"]
+    first = CliRunner().invoke(orders, ["reconcile", "--business-date", BUSINESS_DATE, *options])
+    assert first.exit_code == 4, first.output
+    [line] = [one for one in json.loads(first.stdout)["lines"] if not one["balances"]]
+    assert (line["expected"], line["found"], line["orders"]) == (5, 4, [silent])
+    bench.publish(report(silent, 1))
+    then = CliRunner().invoke(orders, ["reconcile", "--business-date", BUSINESS_DATE, *options])
+    assert then.exit_code == 0, then.output
 
 
 def test_a_lost_fill_a_fill_too_many_and_a_report_of_nobody_are_named(day):
