@@ -14,6 +14,7 @@ ORDER_COMMANDS: Mapping[str, tuple[str, str]] = {
     "bulk": ("feedline.cli.orders_bulk:bulk_command", "Enter the orders of a topic, each after its delay."),
     "serve": ("feedline.cli.orders_serve:serve_command", "Serve order entry over HTTP."),
     "load": ("feedline.cli.orders_load:load_command", "Load orders into their tables."),
+    "show": ("feedline.cli.orders_show:show_command", "Show one order as the tables have it."),
     "reconcile": ("feedline.cli.orders_reconcile:reconcile_command", "Hold the books of a day's orders together."),
     "gateway": ("feedline.cli.orders_gateway:gateway_command", "Send order events as FIX, take the answers back."),
     "fixlog": ("feedline.cli.orders_fixlog:fixlog_command", "Show the FIX log with the names of tags."),

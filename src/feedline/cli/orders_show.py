@@ -1,0 +1,62 @@
+"""`feedline orders show`: one order as the tables have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from feedline.cli.output import INCOMPLETE, format_option, print_json, print_table, say
+from feedline.orders.warehouse.one_order import one_order
+from feedline.settings import load_settings
+from feedline.warehouse.connection import open_warehouse
+
+
+@click.command(
+    "show",
+    epilog="""\b
+Examples:
+  feedline orders show 31a90b4b-37e9-54b3-abf1-71b533a9aa3c
+  feedline orders show 31a90b4b-37e9-54b3-abf1-71b533a9aa3c --format json""",
+)
+@click.argument("order")
+@click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another settings file.")
+@format_option
+@click.pass_context
+def show_command(context: click.Context, *, order: str, settings: Path | None, output_format: str) -> None:
+    """Show how an order stands, its events and executions, and what of it was not loaded and why.
+
+    It is what is loaded: `feedline orders load` brings the tables up to date. Exits with 4 when there is no such order.
+    """
+    with open_warehouse(load_settings(settings).warehouse) as connection:
+        found = one_order(connection, order)
+    if output_format == "json":
+        print_json(found)
+    elif found.state:
+        print_table(
+            ["order", order], [[_words(name), _cell(value)] for name, value in found.state.items() if value is not None]
+        )
+        for title, rows in (("events", found.events), ("executions", found.executions), ("not loaded", found.refused)):
+            if rows:
+                click.echo()
+                _print_rows(title, rows)
+    else:
+        say(f"no order {order} in the tables: load first, or look at orders.ERROR")
+    if not found.state:
+        context.exit(INCOMPLETE)
+
+
+def _print_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    columns = [_words(name) for name in rows[0]]
+    print_table(columns, [[_cell(value) for value in row.values()] for row in rows], title=title)
+
+
+def _words(name: str) -> str:
+    return name.lower().replace("order__", "").strip("_").replace("_", " ")
+
+
+def _cell(value: Any) -> Any:
+    return value.isoformat(sep=" ", timespec="milliseconds") if isinstance(value, datetime) else value
