@@ -11,7 +11,6 @@ import click
 
 from feedline.catalog import Feed, load_catalog
 from feedline.cli.feeds_add import add_command
-from feedline.cli.feeds_conform import conform_command
 from feedline.cli.output import format_option, print_json, print_table
 
 catalog_option = click.option(
@@ -27,7 +26,6 @@ def feeds() -> None:
 
 
 feeds.add_command(add_command)
-feeds.add_command(conform_command)
 
 
 @feeds.command(

@@ -181,7 +181,7 @@ def _tell(
     if addition.converted:
         say(
             f"the samples have {', '.join(addition.converted[:5])} otherwise than the feed's files: "
-            f"`feedline feeds conform {feed.name}` rewrites files"
+            f"`feedline schema conform {addition.entry['schema']}` rewrites files"
         )
     if written:
         say("next: `feedline provision apply`, or the Dag ihub_provision, makes its subject and its tables")

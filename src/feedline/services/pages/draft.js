@@ -115,7 +115,7 @@ function consequences(draft) {
   ]);
   return [make("section", { class: "panel", "aria-label": "What follows" },
     make("h3", { tabindex: "-1", class: draft.problem ? "bad" : "good" }, draft.problem ? `Not yet: ${draft.problem}` : "It can be added"),
-    draft.converted.length ? make("p", { class: "note" }, `The documents have ${draft.converted.join(", ")} otherwise than the feed's files: "feedline feeds conform" rewrites files.`) : null,
+    draft.converted.length ? make("p", { class: "note" }, `The documents have ${draft.converted.join(", ")} otherwise than the feed's files: "feedline schema conform" rewrites files.`) : null,
     ...parts)];
 }
 
