@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from feedline.catalog import load_catalog
+from feedline.cli.datagen_orders import orders_command
 from feedline.cli.output import format_option, print_json, print_table, progress
 from feedline.datagen import DaySummary, IntradayShare, generate_day
 
@@ -16,6 +17,9 @@ from feedline.datagen import DaySummary, IntradayShare, generate_day
 @click.group()
 def datagen() -> None:
     """Make test data."""
+
+
+datagen.add_command(orders_command)
 
 
 @datagen.command(
