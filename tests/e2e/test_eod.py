@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from feedline.catalog import load_catalog
 
 FEEDS = tuple(load_catalog().feeds)
@@ -15,11 +13,6 @@ def asset_events(airflow, business_date):
     # The messages that wake `ihub_intraday` are events as well, of no date.
     of_date = [event for event in events if event["extra"].get("business_date") == str(business_date)]
     return {event["uri"]: event["extra"] for event in of_date}
-
-
-@pytest.fixture(scope="module")
-def first_run(stack, day):
-    return stack.airflow.run("ihub_eod", business_date=day.isoformat())
 
 
 def test_provisioning_again_changes_nothing(stack, day):
@@ -62,12 +55,15 @@ def test_only_ranges_counts_and_ids_pass_between_the_tasks(stack, first_run):
         assert len(value) < 8_000, task
 
 
-def test_the_same_date_again_changes_no_row_and_says_so(stack, day, first_run, row_counts):
+def test_chosen_feeds_of_the_same_date_again_change_no_row_and_say_so(stack, day, first_run, row_counts):
     before = row_counts()
-    again = stack.airflow.run("ihub_eod", business_date=day.isoformat())
+    chosen = ["positions", "snapshots"]
+    again = stack.airflow.run("ihub_eod", business_date=day.isoformat(), feeds=chosen)
     assert row_counts() == before
-    log = stack.airflow.log("ihub_eod", again, "positions.plan_ranges")
-    assert "is loaded already" in log
+    for feed in chosen:
+        assert "is loaded already" in stack.airflow.log("ihub_eod", again, f"{feed}.plan_ranges")
+    done = {t["task_id"].split(".")[0] for t in stack.airflow.instances("ihub_eod", again) if t["state"] == "success"}
+    assert done == {"choose_feeds", *chosen}
 
 
 def test_clearing_a_step_of_a_finished_feed_changes_no_row(stack, day, first_run, row_counts):
@@ -85,11 +81,3 @@ def test_clearing_a_step_of_a_finished_feed_changes_no_row(stack, day, first_run
     )
     assert stack.airflow.finish("ihub_eod", first_run) == "success"
     assert row_counts() == before
-
-
-def test_only_the_chosen_feeds_run(stack, day, first_run):
-    run = stack.airflow.run("ihub_eod", business_date=day.isoformat(), feeds=["accounts", "snapshots"])
-    done = {
-        task["task_id"].split(".")[0] for task in stack.airflow.instances("ihub_eod", run) if task["state"] == "success"
-    }
-    assert done == {"choose_feeds", "accounts", "snapshots"}

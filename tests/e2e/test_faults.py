@@ -28,7 +28,7 @@ def topic_ends(stack):
 
 
 def test_a_dry_run_reports_and_changes_nothing(stack, send, row_counts):
-    announced = send(DRY_DAY)
+    announced = send(DRY_DAY, ["accounts"])
     before = row_counts(), topic_ends(stack)
     run = stack.airflow.run("ihub_eod", business_date=DRY_DAY.isoformat(), feeds=["accounts"], dry_run=True)
     assert (row_counts(), topic_ends(stack)) == before
@@ -40,7 +40,7 @@ def test_a_dry_run_reports_and_changes_nothing(stack, send, row_counts):
 
 
 def test_a_load_killed_halfway_is_tried_again_by_airflow_and_leaves_no_row_twice(stack, send, row_counts):
-    announced = send(KILLED_DAY)
+    announced = send(KILLED_DAY, ["positions"])
     feed = load_catalog().feed("positions")
     before, staged = row_counts(), staged_files(stack)
     with open_warehouse(stack.settings.warehouse) as connection:
@@ -69,7 +69,7 @@ def test_a_load_killed_halfway_is_tried_again_by_airflow_and_leaves_no_row_twice
 
 
 def test_a_late_feed_waits_without_a_worker_and_holds_no_other_feed_back(stack, send, row_counts):
-    announced = send(LATE_DAY)
+    announced = send(LATE_DAY, ["accounts", "snapshots"])
     folder = delivery_folder(stack.settings.landing, "accounts", LATE_DAY)
     aside = folder.with_name("accounts.late")
     folder.rename(aside)

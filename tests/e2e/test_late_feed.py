@@ -102,7 +102,7 @@ def about(heard, day):
 def test_a_late_feed_is_told_once_and_so_is_its_recovery(provisioned, webhook, late, send):
     day, due = late
     airflow = provisioned.airflow
-    send(day)
+    send(day, [FEED])
     folder = delivery_folder(provisioned.settings.landing, FEED, day)
     aside = folder.with_name(f"{FEED}.late")
     folder.rename(aside)
