@@ -10,7 +10,7 @@ SECONDS ?= 60
 RATE ?= 250
 PYTEST := $(BIN)/pytest
 
-.PHONY: help install demo demo-orders stop status test unit integration fault-short e2e fault soak bench lint format lock clean
+.PHONY: help install demo demo-orders stop status test unit integration fault-short e2e fault soak bench audit lint format lock clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,11 +55,15 @@ e2e: install ## Run both Dags in Airflow, and the browser tests
 bench: install ## Measure, side by side in one run, and store the tables in benchmarks/results: make bench ONLY=consumers
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))
 	@[ -n "$(ONLY)" ] || $(BIN)/python -m benchmarks.discovery
+	@$(if $(ONLY),,$(BIN)/python -m benchmarks.schema_lookup && $(BIN)/python -m benchmarks.provisioning)
 
 lint: install ## Check style, types and formatting
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
+
+audit: install ## Look up known weaknesses of the locked packages; says so when it cannot
+	@$(BIN)/python tools/audit.py
 
 format: install ## Format the sources
 	@$(BIN)/ruff check --quiet --fix . && $(BIN)/ruff format --quiet .

@@ -62,6 +62,8 @@ def serve(
         app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=cert_key, log_level="warning", server_header=False
     )
     with config.bind_socket() as listening:
+        # Whoever reads the address may come at once, and waits until the server has started.
+        listening.listen(config.backlog)
         scheme = "https" if cert else "http"
         pages = "/ui/" if service == "metadata" else "/"
         say(f"{service}: {scheme}://{host}:{listening.getsockname()[1]}{pages}")

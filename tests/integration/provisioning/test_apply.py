@@ -13,11 +13,15 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.schema_registry import Schema
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from feedline.batch.schemas import batch_schema, batch_subject
 from feedline.catalog import Catalog, load_catalog
 from feedline.cli import main
 from feedline.errors import ConfigurationError, LostRaceError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
+from feedline.kafka.registry import registry_client
 from feedline.provisioning.actual import topic_configs
 from feedline.provisioning.apply import apply
 from feedline.provisioning.desired import read_desired
@@ -87,6 +91,26 @@ def test_the_whole_catalogue_is_applied_once_and_a_second_apply_changes_nothing(
     apply(first, system, tmp_path / "journal")
     assert system.plan().changes == ()
     assert apply(system.plan(), system, tmp_path / "journal") == []
+
+
+def test_the_registry_itself_refuses_an_incompatible_version_of_a_provisioned_subject(
+    catalog, warehouse_settings, tmp_path
+):
+    feed = catalog.feed("accounts")
+    wanted = read_desired(warehouse_settings, Catalog({feed.name: feed}))
+    system = Installation(warehouse_settings, wanted, [Part.SCHEMAS])
+    apply(system.plan(), system, tmp_path / "journal")
+    subject, schema = batch_subject(feed), batch_schema(feed)
+    record = schema["fields"][0]["type"]["items"]
+    record["fields"] = [*record["fields"], {"name": "required", "type": "string"}]
+    # Past every check of ours, as any program with access to the registry can.
+    client = registry_client(warehouse_settings.registry)
+    with pytest.raises(SchemaRegistryError) as refused:
+        client.register_schema(subject, Schema(json.dumps(schema), "AVRO"))
+    assert refused.value.http_status_code == 409
+    record["fields"][-1]["default"] = ""
+    client.register_schema(subject, Schema(json.dumps(schema), "AVRO"))
+    assert registry_client(warehouse_settings.registry).get_versions(subject) == [1, 2]
 
 
 def test_partitions_are_raised_in_place_and_the_messages_stay(stack, name, tmp_path):

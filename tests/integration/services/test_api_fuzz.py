@@ -1,4 +1,4 @@
-"""The metadata service against hostile input: made from its own OpenAPI document, and schemas built to hurt."""
+"""The services against hostile input: made from its own OpenAPI document, and schemas built to hurt."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 
+from feedline.provisioning.books import Books
+from feedline.services import metadata_api, provisioning_api
 from feedline.services.api_keys import add_key
 from feedline.services.auth import AccessConfig, Authenticator
 from feedline.services.limits import Limits
-from feedline.services.metadata_api import create_app
 from feedline.services.roles import Role
 
 # By hand: FEEDLINE_FUZZ_EXAMPLES=300.
@@ -26,12 +27,26 @@ WITHIN_CPU_S = 10.0
 MIB = 1 << 20
 
 
+LIMITS = Limits(per_second=1e6, burst=10**6)
+
+
 @pytest.fixture(scope="module")
 def service(stack, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzz")
     _, key = add_key(folder / "keys.json", "fuzz", Role.OPERATOR)
     own = replace(stack.settings, landing=folder / "landing")
-    app = create_app(own, Authenticator(AccessConfig(folder / "keys.json")), Limits(per_second=1e6, burst=10**6))
+    app = metadata_api.create_app(own, Authenticator(AccessConfig(folder / "keys.json")), LIMITS)
+    with TestClient(app, headers={"X-API-Key": key}, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def provisioning(stack, tmp_path_factory):
+    """Nothing of it is applied: no fingerprint that is made up is that of a plan."""
+    folder = tmp_path_factory.mktemp("fuzz-provisioning")
+    _, key = add_key(folder / "keys.json", "fuzz", Role.OPERATOR)
+    callers = Authenticator(AccessConfig(folder / "keys.json"))
+    app = provisioning_api.create_app(stack.settings, callers, LIMITS, books=Books(folder))
     with TestClient(app, headers={"X-API-Key": key}, raise_server_exceptions=False) as client:
         yield client
 
@@ -45,7 +60,9 @@ def answered(ask, attempts=5):
     return ask()
 
 
-def test_nothing_that_the_document_allows_breaks_the_service(service):
+@pytest.mark.parametrize("name", ["service", "provisioning"])
+def test_nothing_that_the_document_allows_breaks_the_service(name, request):
+    service = request.getfixturevalue(name)
     document = service.get("/openapi.json").json()
     broken = []
     for found in schemathesis.openapi.from_dict(document).get_all_operations():
