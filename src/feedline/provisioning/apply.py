@@ -44,17 +44,18 @@ def apply(
     """
     with open_journal(journal) as book:
         _refuse(shown, allow)
-        _hold_against(shown, system.plan(), book, allow)
-        book.begin(shown)
+        rest = _rest(shown, system.plan(), book, allow)
+        _refuse(rest, allow)
+        book.begin(rest)
         done = 0
-        for changes in _steps(shown.changes, step):
+        for changes in _steps(rest.changes, step):
             book.write({"begin": [one.place for one in changes]})
             system.perform(changes)
             done += len(changes)
             book.write({"done": [one.place for one in changes]})
-            progress(done, len(shown.changes), changes[-1])
+            progress(done, len(rest.changes), changes[-1])
         book.write({"end": True})
-        return list(shown.changes)
+        return list(rest.changes)
 
 
 def _refuse(plan: Plan, allow: Collection[Allow]) -> None:
@@ -66,17 +67,20 @@ def _refuse(plan: Plan, allow: Collection[Allow]) -> None:
         raise ConfigurationError(f"nothing was changed, as this cannot be undone or made here: {'; '.join(reasons)}")
 
 
-def _hold_against(shown: Plan, now: Plan, book: Journal, allow: Collection[Allow]) -> None:
-    """The changes to be made are those shown; what was left out on purpose stays out."""
+def _rest(shown: Plan, now: Plan, book: Journal, allow: Collection[Allow]) -> Plan:
+    """What is to be made: that which was shown; what was left out on purpose stays out."""
     rest = now.without([one for one in now.held(allow) if one not in shown.changes])
-    if rest.fingerprint != shown.fingerprint:
-        raise LostRaceError("what is there has changed since the plan was made: nothing was changed, plan again")
     left = book.unfinished
+    # Replicas that a killed apply has begun to move go on by themselves, and may be there by now.
+    went_on = left is not None and all(one in shown.changes or one.action == "release" for one in rest.changes)
+    if rest.fingerprint != shown.fingerprint and not went_on:
+        raise LostRaceError("what is there has changed since the plan was made: nothing was changed, plan again")
     if left is not None and not {one.place for one in shown.changes} <= left.places:
         raise LostRaceError(
             f"an apply of plan {left.fingerprint} was killed, and other changes are due now than were left: look at "
             "the plan, then name another journal"
         )
+    return rest
 
 
 def _steps(changes: Sequence[Change], size: int) -> Iterator[list[Change]]:

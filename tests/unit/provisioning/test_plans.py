@@ -260,6 +260,23 @@ def test_an_apply_that_broke_is_gone_on_with(tmp_path, after):
     assert model.asked == 5
 
 
+def test_what_went_on_by_itself_after_a_kill_does_not_stop_the_rest(tmp_path):
+    model = Model(desired(topic("A", factor=3), topic("B", partitions=6)), actual(topic("A"), topic("B")))
+
+    class Killed(Model):
+        def perform(self, changes):
+            raise KeyboardInterrupt
+
+    killed = Killed(model.wanted, model.there)
+    with pytest.raises(KeyboardInterrupt):
+        apply(killed.plan(), killed, tmp_path / "journal")
+    shown = model.plan()
+    # The cluster has moved the replicas since the plan was shown, and the bound of the killed apply is left.
+    model.there = actual(replace(topic("A", factor=3), throttled=True), topic("B"))
+    assert [one.action for one in apply(shown, model, tmp_path / "journal")] == ["release", "grow"]
+    assert model.plan().changes == ()
+
+
 def test_other_changes_than_those_left_are_not_slipped_into_a_resumed_apply(tmp_path):
     model = Model(desired(topic("A"), topic("B")), actual())
 
