@@ -22,7 +22,7 @@ from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
 from feedline.orders.fix import reports
 from feedline.orders.fix.connection import Connection
-from feedline.orders.fix.dictionary import parse
+from feedline.orders.fix.dictionary import SOH, parse
 from feedline.orders.fix.gateway_policy import GatewayPolicy
 from feedline.orders.fix.gateway_status import GatewayStatus, PartitionStatus
 from feedline.orders.fix.holding import Holding, Outgoing, Taken
@@ -318,7 +318,12 @@ class Gateway:
         if reports.is_duplicate(fields):
             self._duplicate(fields)
             return
-        report = reports.report_of(fields, self._connection.name)
+        try:
+            report = reports.report_of(fields, self._connection.name)
+            value = self._outbox.encode(report)
+        except SchemaMismatchError as problem:
+            self._unreadable(fields, number, problem)
+            return
         known = self._known.get(report.exec_id)
         if known is not None:
             self.counts["reports_again"] += 1
@@ -337,7 +342,18 @@ class Gateway:
             self.counts["reports"] += 1
             self._answered(report.cl_ord_id, _final(report), number)
 
-        self._outbox.report(report, trace, durable)
+        self._outbox.report(report, value, trace, durable)
+
+    def _unreadable(self, fields: dict[str, str], number: int, problem: SchemaMismatchError) -> None:
+        """A report that cannot be one of ours is kept as it came; it answers its event all the same."""
+        name = fields.get("11", "")
+        logger.error("a report of %s cannot be read: %s", name, problem)
+        self.counts["reports_refused"] += 1
+        self._pending[number] = None
+        raw = SOH.join(f"{tag}={value}" for tag, value in fields.items()).encode(errors="replace")
+        self._outbox.refuse_report(
+            name.rpartition("-")[0], raw, str(problem), lambda: self._answered(name, None, number)
+        )
 
     def _answered(self, name: str, final: Status | None, number: int | None) -> None:
         """An answer is durable; its order's state is made so, and after that the event is done, and the engine's

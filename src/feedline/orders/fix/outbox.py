@@ -45,7 +45,14 @@ class Outbox:
         """Whether all was acknowledged in time."""
         return int(self._producer.flush(timeout_s)) == 0
 
-    def report(self, report: ExecutionReport, traceparent: bytes | None, then: Callable[[], None]) -> None:
+    def encode(self, report: ExecutionReport) -> bytes:
+        """The report's message; raises SchemaMismatchError for an amount that does not fit its field."""
+        return encode_report(report, self._report_schema)
+
+    def report(
+        self, report: ExecutionReport, value: bytes, traceparent: bytes | None, then: Callable[[], None]
+    ) -> None:
+        """value: the report encoded; traceparent: of the event that it answers."""
         headers = [
             ("correlationId", report.exec_id.encode()),
             ("contentType", _CONTENT_TYPE),
@@ -53,9 +60,16 @@ class Outbox:
         ]
         if traceparent is not None:
             headers.append(("traceparent", traceparent))
-        self._produce(
-            self._topics.executions, encode_report(report, self._report_schema), report.order_id, headers, then
-        )
+        self._produce(self._topics.executions, value, report.order_id, headers, then)
+
+    def refuse_report(self, order_id: str, raw: bytes, reason: str, then: Callable[[], None]) -> None:
+        """A message of the engine that cannot be a report of ours, as it came."""
+        headers = [
+            ("reason", reason[:MAX_REASON].encode(errors="replace")),
+            ("errorCode", b"ReportRefused"),
+            ("contentType", b"application/fix"),
+        ]
+        self._produce(self._topics.error, raw, order_id, headers, then)
 
     def state(self, partition: int, order_id: str, held: Held | None, then: Callable[[], None] | None = None) -> None:
         """held: None forgets the order."""

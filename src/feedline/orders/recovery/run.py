@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import partial
 from queue import Empty
 from typing import Any
+from uuid import uuid4
 
 from feedline.errors import RetriableError
 from feedline.orders.fix import reports
@@ -84,14 +85,14 @@ def recover(
         _await_logon(connection)
         run = _Run(connection, outbox, held, answer_s)
         missing = run.ask(events)
-        if dry_run:
-            return [Recovered(one, Outcome.WOULD_SEND if one.name in missing else Outcome.KNOWN) for one in events]
-        run.send([one for one in events if one.name in missing])
-        done = [run.outcome(one) for one in events]
+        if not dry_run:
+            run.send([one for one in events if one.name in missing])
+        done = [run.outcome(one, dry_run=dry_run) for one in events]
         if not outbox.flush(answer_s):
             raise RetriableError("the broker has not acknowledged every execution report: run it again")
         if outbox.failure is not None:
             raise outbox.failure
+        connection.durable(None)
         return done
     finally:
         connection.stop()
@@ -113,6 +114,9 @@ class _Run:
     def __init__(self, connection: Connection, outbox: Outbox, held: Callable[[str], Any], answer_s: float) -> None:
         self._connection, self._outbox, self._parse, self._answer_s = connection, outbox, held, answer_s
         self._answers = _Answers()
+        # This run's questions: answers to an earlier one's may still come, and say how it was then.
+        self._asked: dict[str, str] = {}
+        self._sent: set[str] = set()
 
     def ask(self, events: Sequence[Sent]) -> set[str]:
         """The ClOrdIDs that the engine does not have. Raises RetriableError when it does not answer."""
@@ -121,7 +125,9 @@ class _Run:
         def question(one: Sent) -> None:
             fields = fields_of(one.body)
             asked = "".join(f"{tag}={fields[tag]}{SOH}" for tag in ASKED if tag in fields)
-            self._connection.send(self._parse(f"35=H{SOH}11={one.name}{SOH}790={one.name}{SOH}{asked}"))
+            request = uuid4().hex
+            self._asked[request] = one.name
+            self._connection.send(self._parse(f"35=H{SOH}11={one.name}{SOH}790={request}{SOH}{asked}"))
 
         if not self._in_turn(events, question, lambda one: one.name in told.known or one.name in told.unknown):
             raise RetriableError(f"the engine did not answer a question within {self._answer_s:g} s: try again")
@@ -134,14 +140,17 @@ class _Run:
         def send(one: Sent) -> None:
             message = self._parse(one.body)
             message.getHeader().setField(97, "Y")
+            self._sent.add(one.name)
             self._connection.send(message)
 
         self._in_turn(events, send, lambda one: one.name in told.taken or one.name in told.refused)
 
-    def outcome(self, one: Sent) -> Recovered:
+    def outcome(self, one: Sent, *, dry_run: bool) -> Recovered:
         told = self._answers
         if one.name not in told.unknown:
             return Recovered(one, Outcome.KNOWN)
+        if dry_run:
+            return Recovered(one, Outcome.WOULD_SEND)
         if one.name in told.refused:
             return Recovered(one, Outcome.REFUSED, told.refused[one.name])
         if one.name in told.taken:
@@ -174,12 +183,17 @@ class _Run:
             return
         name, told = fields.get("11", ""), self._answers
         if reports.is_status(fields):
+            if self._asked.pop(fields.get("790", ""), None) is None:
+                return
             (told.unknown if fields.get("103") == _UNKNOWN_ORDER else told.known).add(name)
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
         rejected = fields["35"] == reports.CANCEL_REJECT
-        (told.refused if rejected or fields.get("150") == "8" else told.taken).setdefault(name, fields.get("58", ""))
+        if name in self._sent:
+            refused = rejected or fields.get("150") == "8"
+            (told.refused if refused else told.taken).setdefault(name, fields.get("58", ""))
         if not (rejected and fields.get("102") == "1"):
             # That it does not know the order is no report of it: the event is not booked.
-            self._outbox.report(reports.report_of(fields, self._connection.name), None, lambda: None)
+            report = reports.report_of(fields, self._connection.name)
+            self._outbox.report(report, self._outbox.encode(report), None, lambda: None)
