@@ -2,8 +2,10 @@
 
     python tools/operations_pictures.py --home .local --to docs/images [--only replay_form]
 
-Run there first what the page tells of: a replay in each mode, a redrive, a backfill, a late feed. A picture whose run
-is not there is left out, and said so.
+Run there first what the page tells of: a replay in each mode, a redrive, a backfill. A picture whose run is not there
+is left out, and said so. Pictures of commands:
+
+    python tools/operations_pictures.py --terminal late_feed -- feedline sla --business-date 2026-11-24
 """
 
 from __future__ import annotations
@@ -95,8 +97,6 @@ def pictures(page: Page, airflow: Airflow, url: str, date: str) -> Iterator[tupl
         log("ihub_error_redrive", "settle/mapped/0", "records were loaded", "run_after", dry_run=False),
     )
     yield "backfill", backfills
-    late = airflow.find("ihub_eod", lambda run: run["state"] == "running")
-    yield "late_feed", (lambda: shown(page, late, "accounts")) if late else None
 
 
 def terminal(page: Page, command: list[str], file: Path, settings: Path) -> None:
