@@ -33,7 +33,7 @@ MESSAGES = 8
 LOOK_S = 0.1
 # Killed when so much of the records is in the table.
 HALFWAY = (0.3, 0.6)
-WITHIN_S = 120.0
+WITHIN_S = 600.0
 
 RECORD = """"_CORRELATION_ID" || '-' || "_RECORD_INDEX\""""
 
