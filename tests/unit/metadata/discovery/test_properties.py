@@ -77,7 +77,7 @@ policies = st.builds(
     data_keys=st.integers(1, 3),
 )
 # By hand: FEEDLINE_FUZZ_EXAMPLES=2000.
-EXAMPLES = int(os.environ.get("FEEDLINE_FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FEEDLINE_FUZZ_EXAMPLES", "25"))
 # What fails is small anyhow: shrinking it further is for whoever looks into it.
 checked = settings(
     max_examples=EXAMPLES,
