@@ -95,6 +95,9 @@ class Authenticator:
         if presented is None:
             return None
         if looks_like_key(presented):
+            if self._is_checked(presented):
+                # No scrypt and no file to read: a thread would cost more than the look.
+                return self.identify_key(presented)
             return await to_thread.run_sync(self.identify_key, presented)
         tokens = self._tokens
         return await to_thread.run_sync(tokens.verify, presented) if tokens else None
@@ -104,12 +107,21 @@ class Authenticator:
         if self._config.keys is None:
             return None
         self._look_at_file(self._config.keys)
-        digest = hmac.digest(self._pepper, presented.encode(), hashlib.sha256)
+        digest = self._digest(presented)
         known, until = self._checked.get(digest, ("", 0.0))
         entry = self._keys.get(known) if time.monotonic() < until else self._check(presented, digest)
         if entry is None or not entry.usable(datetime.now(UTC)):
             return None
         return Identity(f"key:{entry.name}", Role.of(entry.role))
+
+    def _is_checked(self, presented: str) -> bool:
+        """Whether `identify_key` would answer at once."""
+        now = time.monotonic()
+        _, until = self._checked.get(self._digest(presented), ("", 0.0))
+        return now < until and now - self._looked_at < LOOK_AT_FILE_S
+
+    def _digest(self, presented: str) -> bytes:
+        return hmac.digest(self._pepper, presented.encode(), hashlib.sha256)
 
     def _check(self, presented: str, digest: bytes) -> StoredKey | None:
         entry = check_key(presented, self._keys)
