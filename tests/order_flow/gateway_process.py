@@ -35,7 +35,6 @@ class Step(StrEnum):
 class Bug(StrEnum):
     NO_INTENT = "nothing is written down before sending"
     NO_MARK = "what may have been sent before is not marked"
-    COMMIT_FIRST = "an event is done as soon as it is read"
 
 
 def die_here(options: dict[str, Any]) -> None:
@@ -90,18 +89,6 @@ def seed(bug: Bug) -> None:
             Ownership.intend = lambda *_: True  # type: ignore[method-assign]
         case Bug.NO_MARK:
             Intent.perhaps_sent = lambda *_: False  # type: ignore[method-assign]
-        case Bug.COMMIT_FIRST:
-            expect, done = Gateway._expect, Gateway._done
-
-            def forgetful(self: Any, holding: Any, outgoing: Any) -> None:
-                done(self, holding, outgoing.taken.offset)
-                self._owned.commit()
-                expect(self, holding, outgoing)
-
-            Gateway._expect = forgetful  # type: ignore[method-assign]
-            Gateway._done = lambda self, holding, offset: (  # type: ignore[method-assign]
-                done(self, holding, offset) if offset in holding.tracker._open else None
-            )
 
 
 if __name__ == "__main__":

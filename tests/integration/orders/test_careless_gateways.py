@@ -1,0 +1,30 @@
+"""Bugs that a careless hand might make in the gateway are found by holding the engine's book against the topic."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.orders.order_world import PARTITIONS
+
+from order_flow.flow import Flow, flow, lives
+from order_flow.gateway_process import Bug
+
+
+@pytest.fixture
+def running(stack, topics, settings_file, tmp_path):
+    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as made:
+        made.start_engine("--answer", "partial")
+        yield made
+
+
+@pytest.mark.parametrize("bug", [Bug.NO_INTENT, Bug.NO_MARK])
+def test_a_careless_gateway_is_found_out(running: Flow, bug: Bug):
+    """Booked and not answered by the first, then taken over by the second: as in the test of the gateway, which is
+    clean."""
+    running.control("/behaviour", {"answer": "hold"})
+    running.start_gateway(bug=bug)
+    running.produce(lives(40))
+    running.wait_for(lambda: len(running.book()) == len(running.expected), "all is booked, nothing answered")
+    running.kill("GATEWAY-1")
+    running.control("/behaviour", {"answer": "ack"})
+    running.start_gateway("GATEWAY-2", bug=bug)
+    running.wait_for(lambda: "unmarked copy" in running.check().findings, "the bug is found")
