@@ -1,0 +1,64 @@
+"""Recovery from a point in time: what the engine has lost is sent again, in sequence, marked, once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import pytest
+from tests.integration.orders.order_world import PARTITIONS
+
+from feedline.orders.engine.book import Verdict
+from feedline.orders.model import EventKind
+from order_flow.flow import RUN, Flow, event, flow, lives
+
+
+@pytest.fixture
+def running(stack, topics, settings_file, tmp_path):
+    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as made:
+        made.start_engine("--answer", "ack")
+        made.start_gateway()
+        yield made
+
+
+def recover(running: Flow, since: datetime, *more: str) -> dict[str, int]:
+    command = [
+        *("orders", "recover", "--from", since.isoformat(), "--engine", f"127.0.0.1:{running.ports['fix']}"),
+        *("--folder", str(running.home / "recovery"), "--prefix", running.topics.prefix),
+        *("--settings", str(running.settings_file), "--format", "json", *more),
+    ]
+    done = subprocess.run([sys.executable, "-c", RUN, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return {name: count for name, count in json.loads(done.stdout)["counts"].items() if count}
+
+
+def test_what_the_engine_lost_is_sent_again_once_while_live_flow_goes_on(running: Flow):
+    running.produce(lives(20))
+    running.await_settled()
+    time.sleep(1.1)
+    lost_since = datetime.now(UTC)
+    lost = lives(30, seed=2)
+    running.produce(lost)
+    running.await_settled()
+    count = running.control("/forget", {"since": lost_since.isoformat()})["forgotten"]
+    assert count == len(lost)
+    running.produce([event("live", 1, EventKind.NEW)])
+    running.wait_for(lambda: "live-1" in running.answered(), "live flow goes on")
+
+    assert recover(running, lost_since, "--dry-run") == {"WOULD_SEND": count, "KNOWN": 1}
+    assert not any(one.session == "RECOVERY" for one in running.book())
+    one_order = lost[0].order_id
+    of_one = sum(one.order_id == one_order for one in lost)
+    assert recover(running, lost_since, "--order", one_order) == {"TAKEN": of_one}
+    assert recover(running, lost_since) == {"TAKEN": count - of_one, "KNOWN": 1 + of_one}
+    assert recover(running, lost_since) == {"KNOWN": count + 1}
+
+    assert running.check().clean, str(running.check())
+    again = [one for one in running.book() if one.session == "RECOVERY"]
+    assert len(again) == count
+    assert all(one.poss_resend and one.verdict == Verdict.BOOKED for one in again)
+    running.produce([event("live", 2, EventKind.CANCEL)])
+    assert running.await_settled().clean
