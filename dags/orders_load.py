@@ -25,7 +25,7 @@ with DAG(
     schedule=CronTriggerTimetable("*/5 * * * *", timezone=EXCHANGE_TIMEZONE),
     catchup=False,
     max_active_runs=1,
-    default_args={**task_defaults(timedelta(minutes=30)), "owner": "order-operations"},
+    default_args=task_defaults(timedelta(minutes=30)),
     tags=["orders", "load"],
 ):
     events = task(steps.load_table, task_id="load_events")("ORDER_EVENTS")

@@ -37,7 +37,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params=PARAMS,
-    default_args={**task_defaults(timedelta(hours=1)), "owner": "order-operations"},
+    default_args=task_defaults(timedelta(hours=1)),
     tags=["orders", "reconciliation"],
 ):
     events = task(steps.load_table, task_id="load_events")("ORDER_EVENTS")

@@ -52,7 +52,7 @@ with DAG(
     # One FIX session.
     max_active_runs=1,
     params=PARAMS,
-    default_args={**task_defaults(timedelta(hours=2)), "owner": "order-operations"},
+    default_args=task_defaults(timedelta(hours=2)),
     tags=["orders", "recovery"],
 ):
     task(steps.recover_orders, task_id="recover", multiple_outputs=False)()

@@ -12,6 +12,11 @@ def optional_text(title: str, description: str, **schema: str) -> Param:
     return Param(default=None, type=["null", "string"], title=title, description=description, **schema)
 
 
+def percent(default: int, title: str, description: str) -> Param:
+    """A whole number from 0 to 100."""
+    return Param(default=default, type="integer", minimum=0, maximum=100, title=title, description=description)
+
+
 def chosen_feeds(description: str) -> Param:
     """A choice of feeds, of which all are chosen at first."""
     feeds = list(catalogue_feeds())

@@ -62,15 +62,16 @@ def test_a_recovery_begins_with_a_dry_run_and_takes_points_in_time_with_a_zone_o
         window_of({"since": "2026-11-20T14:05:00"})
 
 
-def test_a_bulk_test_is_entered_once_whatever_fails_and_found_again_by_its_client(dags):
+def test_each_attempt_of_a_bulk_test_is_found_again_by_a_name_of_its_own(dags):
     from datetime import UTC, datetime
     from types import SimpleNamespace
 
     from feedline_airflow.order_steps import bulk_test_of
 
     dag = dags["orders_bulk_test"]
-    assert dag.get_task("enter").retries == 0
     assert tasks_in_order(dag) == ["enter", "check"]
     run = SimpleNamespace(run_after=datetime(2026, 11, 20, 14, 5, tzinfo=UTC))
     test = bulk_test_of({"params": dict(dag.params), "dag_run": run, "ti": SimpleNamespace(try_number=1)})
+    again = bulk_test_of({"params": dict(dag.params), "dag_run": run, "ti": SimpleNamespace(try_number=2)})
+    assert again.client != test.client
     assert (test.client, test.count, test.rate, test.mix.funds) == ("bulk-test-20261120T140500-1", 1000, 100, 0.1)
