@@ -34,7 +34,9 @@ Examples:
 @click.option("--amend", type=_SHARE, default=0.2, show_default=True, help="Share of events that amend.")
 @click.option("--cancel", type=_SHARE, default=0.1, show_default=True, help="Share of events that cancel.")
 @click.option("--errors", type=_SHARE, default=0.0, show_default=True, help="Share that must be refused.")
-@click.option("--to", "target", type=click.Choice(["topic", "file", "http"]), default="topic", show_default=True)
+@click.option(
+    "--to", "target", type=click.Choice(["topic", "file", "http"]), default="topic", show_default=True, help="Where to."
+)
 @click.option("--topic", default=OrderTopics().bulk, show_default=True, help="Of --to topic.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Of --to file.")
 @click.option("--url", default="http://127.0.0.1:8091", show_default=True, help="Of --to http.")

@@ -63,7 +63,8 @@ def test_the_pages_are_open_and_what_they_show_is_not(client):
     assert refused.status_code == 401
     assert refused.json()["signIn"] == "../api/v2/auth/login"
     for wrong in ("nonsense", "fl_000000000000_" + "x" * 43):
-        assert client.get("/feedline/feeds/search?q=things", cookies={"_token": wrong}).status_code == 401
+        client.cookies.set("_token", wrong)
+        assert client.get("/feedline/feeds/search?q=things").status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 # A process of its own, as everything is imported here. Notes which client libraries the event loop's thread imports
 # while the triggers start, look for their files and ask a broker that is not there.
 PROGRAM = """
-import asyncio, json, sys, threading, time
+import asyncio, json, os, sys, threading, time
 
 sys.path.insert(0, {plugins!r})
 from feedline_airflow.control_file_trigger import ControlFileTrigger
@@ -50,15 +50,11 @@ async def main():
     while set(NEEDED) - set(sys.modules) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.5)
-    for one in started:
-        one.cancel()
-    await asyncio.wait(started, timeout=60)
+    print(json.dumps([sorted(begun), blocking, sorted(set(NEEDED) - set(sys.modules))]), flush=True)
+    # Not the wait for threads that ask a broker which is not there.
+    os._exit(0)
 
 asyncio.run(main())
-print(json.dumps([sorted(begun), blocking, sorted(set(NEEDED) - set(sys.modules))]))
-sys.stdout.flush()
-# Not the wait for threads that ask a broker which is not there.
-__import__("os")._exit(0)
 """
 
 
