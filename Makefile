@@ -38,13 +38,14 @@ unit: install ## Run the tests that need no service
 	@$(PYTEST) tests/unit -n 2
 
 integration: install ## Run the tests against a real broker, a real registry and the warehouse stand-in
-	@$(PYTEST) tests/integration -n 2 --dist loadfile
+	@$(PYTEST) tests/integration -m "not long" -n 3 --dist loadfile
 
 fault-short: install ## Run the part of the fault tests that every change is held to
 	@$(PYTEST) tests/fault/short
 
 fault: install ## Run all fault tests on three brokers; writes a report and a picture to .local/fault: make fault SEED=7
 	@FEEDLINE_FAULT_SEED=$(SEED) FEEDLINE_FAULT_REPORT=$(CURDIR)/.local/fault $(PYTEST) tests/fault
+	@$(PYTEST) tests/integration -m long
 
 soak: install ## Mix load and faults at random on three brokers: make soak MINUTES=30 SEED=7
 	@cd tests && ../$(BIN)/python -m fault.soak $(MINUTES) $(SEED) ../.local/soak

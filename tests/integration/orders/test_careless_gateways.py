@@ -16,6 +16,7 @@ def running(stack, topics, settings_file, tmp_path):
         yield made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", [Bug.NO_INTENT, Bug.NO_MARK])
 def test_a_careless_gateway_is_found_out(running: Flow, bug: Bug):
     """Booked and not answered by the first, then taken over by the second: as in the test of the gateway, which is

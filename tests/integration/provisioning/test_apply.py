@@ -17,7 +17,7 @@ from confluent_kafka.schema_registry import Schema
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from feedline.batch.schemas import batch_schema, batch_subject
-from feedline.catalog import Catalog, load_catalog
+from feedline.catalog import Catalog
 from feedline.cli import main
 from feedline.errors import ConfigurationError, LostRaceError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
@@ -169,8 +169,6 @@ def test_a_killed_apply_is_gone_on_with(stack, name, tmp_path):
 
 def test_the_command_plans_applies_and_tells_drift(stack, name, tmp_path):
     file = tmp_path / "provisioning.yaml"
-    catalog_file = load_catalog()
-    topic = next(iter(catalog_file.topics()))
     file.write_text(f"topics: {{{name}: {{partitions: 2}}}}\n")
     common = ["--settings", str(stack.home / "settings.json"), "--file", str(file), "--part", "topics"]
     books = ["--journal", str(tmp_path / "journal"), "--audit", str(tmp_path / "audit.jsonl")]
@@ -181,7 +179,8 @@ def test_the_command_plans_applies_and_tells_drift(stack, name, tmp_path):
     planned = run("plan", *common, "--format", "json")
     assert planned.exit_code == 4, planned.output
     document = json.loads(planned.stdout)
-    assert {topic.name, name} <= {one["target"] for one in document["changes"]}
+    # What the catalogue declares is there already when another test has made it.
+    assert name in {one["target"] for one in document["changes"]}
     applied = run("apply", "--yes", "--fingerprint", document["fingerprint"], *books, *common)
     assert applied.exit_code == 0, applied.output
     assert run("plan", *common).exit_code == 0
