@@ -51,11 +51,17 @@ function askForKey(reason) {
 }
 
 async function show() {
-  const [, kind, name, path] = location.hash.split("/").map(decodeURIComponent);
+  const here = location.hash;
+  const [, kind, name, path] = here.split("/").map(decodeURIComponent);
+  const again = () => refresh(here);
   say("");
   try {
-    if (kind === "feeds" && name) main.replaceChildren(...(await feedPage(name, path, refresh)));
-    else if (kind === "discover") main.replaceChildren(...discoverPage(feeds, refresh));
+    if (kind === "feeds" && name) {
+      const page = await feedPage(name, path, again);
+      // Whoever has gone on meanwhile keeps the page that they are on, with what they have entered there.
+      if (location.hash !== here) return;
+      main.replaceChildren(...page);
+    } else if (kind === "discover") main.replaceChildren(...discoverPage(feeds, again));
     else main.replaceChildren(make("h2", {}, "Feeds"), overview());
     if (document.activeElement === document.body) main.focus();
   } catch (error) {
@@ -72,9 +78,11 @@ function overview() {
   return make("table", {}, make("thead", {}, make("tr", {}, head)), make("tbody", {}, feeds.map(row)));
 }
 
-async function refresh() {
+// After a change made on the page `here`.
+async function refresh(here) {
   feeds = await get("feeds");
-  await show();
+  if (location.hash === here) await show();
+  else if (!search.value) listFeeds();
 }
 
 function signInElsewhere(path) {
