@@ -93,6 +93,7 @@ def test_a_gateway_that_is_killed_goes_on_exactly_where_it_was(running: Flow, st
     assert not any(one.poss_resend for one in running.book())
 
 
+@pytest.mark.long
 def test_another_gateway_marks_what_may_have_been_sent(running: Flow):
     running.control("/behaviour", {"answer": "hold"})
     running.start_gateway()
