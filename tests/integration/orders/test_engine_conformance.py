@@ -12,7 +12,7 @@ from feedline.orders.engine.behaviour import Answer, Behaviour
 from feedline.orders.engine.book import Verdict, read_book
 from feedline.orders.engine.engine import Engine
 from feedline.orders.fix.session_policy import SessionPolicy
-from order_flow.fix_client import FixClient, cancel, frame, new_order, stamp
+from order_flow.fix_client import FixClient, cancel, frame, log_on_again, new_order, stamp
 
 CLIENT, OTHER = "GATEWAY-1", "GATEWAY-2"
 
@@ -265,9 +265,9 @@ def test_a_line_that_is_dropped_before_the_answer_gives_it_after_the_next_logon(
     client.send("D", new_order("a-1"))
     assert client.expect_end() == []
     assert booked(engine) == ["a-1"]
-    with FixClient(policy.port) as again:
-        again.seq = client.seq
-        assert again.logon()[34] == "3"
+    again, logon = log_on_again(policy.port, client.seq)
+    with again:
+        assert logon[34] == "3"
         again.send("2", [(7, "2"), (16, "0")])
         report = again.expect("8")
         assert (report[11], report[34], report[43]) == ("a-1", "2", "Y")
@@ -280,9 +280,8 @@ def test_an_engine_that_comes_back_knows_its_book_and_its_numbers(client, engine
     with pytest.raises(OSError, match="refused"):
         FixClient(policy.port)
     engine.back()
-    with FixClient(policy.port) as again:
-        again.seq = client.seq
-        again.logon()
+    again, _ = log_on_again(policy.port, client.seq)
+    with again:
         again.send("F", cancel("a", 2))
         assert again.expect("8")[150] == "4"
     assert [one.cl_ord_id for one in read_book(policy.folder)] == ["a-1", "a-2"]
