@@ -24,10 +24,10 @@ from feedline.local.order_services import BULK, ENGINE, ENTRY, GATEWAY, ORDER_SE
 from feedline.local.stack import KAFKA
 from feedline.local.state import read_state
 from feedline.orders.demo.flow import Pace, Tally, enter_in_bulk, enter_over_http
-from feedline.orders.demo.lives import Mix, order_lives
 from feedline.orders.demo.stages import await_drained, look, tell
 from feedline.orders.model import EntrySource, decode_event, decode_report
 from feedline.orders.provision import provision_orders
+from feedline.orders.testdata.lives import Lives, LivesPolicy
 from feedline.orders.topics import OrderTopics
 from feedline.services.api_keys import add_key
 from feedline.services.roles import Role
@@ -98,13 +98,12 @@ def _send(
     settings: Settings, topics: OrderTopics, url: str, key: str, *, rate: float, seconds: float, seed: int
 ) -> tuple[Tally, Tally]:
     http, bulk = Tally(), Tally()
-    mix = Mix()
-    over_http = partial(
-        enter_over_http, url, key, order_lives(seed, EntrySource.HTTP, mix), Pace(rate / 2, seconds), http
+    by_http, by_bulk = (
+        Lives(LivesPolicy(source=source, client="bench"), seed).whole()
+        for source in (EntrySource.HTTP, EntrySource.BULK)
     )
-    in_bulk = partial(
-        enter_in_bulk, settings, topics, order_lives(seed, EntrySource.BULK, mix), Pace(rate / 2, seconds), bulk
-    )
+    over_http = partial(enter_over_http, url, key, by_http, Pace(rate / 2, seconds), http)
+    in_bulk = partial(enter_in_bulk, settings, topics, by_bulk, Pace(rate / 2, seconds), bulk)
     failures: list[BaseException] = []
 
     def run(work: Any) -> None:

@@ -29,8 +29,8 @@ PARAMS = {
     "rate": Param(default=100, type="number", minimum=1, maximum=10_000, title="Rate", description="Events a second."),
     "options": percent(20, "Options, %", "Of all orders."),
     "funds": percent(10, "Funds, %", "Of all orders; the rest are equities."),
-    "amended": percent(20, "Amended, %", "Of all orders."),
-    "cancelled": percent(10, "Cancelled, %", "Of all orders."),
+    "amended": percent(20, "Amendments, %", "Of all events."),
+    "cancelled": percent(10, "Cancellations, %", "Of all events; no more than are new."),
     "wait_minutes": Param(
         default=15,
         type="integer",

@@ -72,8 +72,8 @@ def enter_bulk_test() -> dict[str, Any]:
 
     test = bulk_test_of(get_current_context())
     tally = enter_test(task_settings(), test)
-    logger.info("%d events of %d orders entered as %s", tally.entered, tally.orders, test.client)
-    return {"client": test.client, "entered": tally.entered, "orders": tally.orders}
+    logger.info("%d events of %d orders entered as %s", tally.entered, tally.orders, test.lives.client)
+    return {"client": test.lives.client, "entered": tally.entered, "orders": tally.orders}
 
 
 def check_bulk_test(entered: dict[str, Any]) -> dict[str, Any]:
@@ -96,13 +96,16 @@ def bulk_test_of(context: Mapping[str, Any]) -> BulkTest:
     """What the form asks for; raises ConfigurationError. Every attempt has a client name of its own: what an attempt
     that failed has entered does not count for the next."""
     from feedline.orders.demo.bulk_test import BulkTest
-    from feedline.orders.demo.lives import Mix
+    from feedline.orders.model import Product
+    from feedline.orders.testdata.lives import LivesPolicy
 
     params, attempt = context["params"], context["ti"]
-    shares = {name: params[name] / 100 for name in ("options", "funds", "amended", "cancelled")}
+    options, funds = params["options"], params["funds"]
+    mix = {Product.EQUITY: 100 - options - funds, Product.OPTION: options, Product.MUTUAL_FUND: funds}
     moment = context["dag_run"].run_after
     client = f"bulk-test-{moment:%Y%m%dT%H%M%S}-{attempt.try_number}"
-    return BulkTest(client, params["count"], params["rate"], Mix(**shares))
+    lives = LivesPolicy(mix, amend=params["amended"] / 100, cancel=params["cancelled"] / 100, client=client)
+    return BulkTest(lives, params["count"], params["rate"])
 
 
 def recover_orders() -> dict[str, int]:

@@ -20,11 +20,11 @@ from feedline.cli.stack import home_option
 from feedline.local.order_services import BULK, ENGINE, ENTRY, GATEWAY, OrderServices, start_order_services
 from feedline.local.stack import StackConfig, status, up
 from feedline.orders.demo.flow import Pace, Tally, enter_in_bulk, enter_over_http
-from feedline.orders.demo.lives import Mix, order_lives
 from feedline.orders.demo.stages import Stages, await_drained, look, tell
 from feedline.orders.model import EntrySource
 from feedline.orders.provision import provision_orders
 from feedline.orders.reconcile.books import reconcile
+from feedline.orders.testdata.lives import Lives, LivesPolicy
 from feedline.orders.topics import OrderTopics
 from feedline.orders.warehouse.rows import EXCHANGE_ZONE
 from feedline.orders.warehouse.run import load_all
@@ -126,9 +126,10 @@ def _flow(run: _Run, rate: float, seed: int) -> None:
     time.sleep(1.5)
     pace = partial(Pace, rate / 2, run.seconds)
     failures: list[BaseException] = []
-    http = partial(enter_over_http, run.services.url(ENTRY), key, order_lives(seed, EntrySource.HTTP), pace(), run.http)
-    lives = order_lives(seed, EntrySource.BULK, Mix(wrong=0.01))
-    bulk = partial(enter_in_bulk, run.settings, OrderTopics(), lives, pace(), run.bulk)
+    over_http = Lives(LivesPolicy(source=EntrySource.HTTP), seed).whole()
+    http = partial(enter_over_http, run.services.url(ENTRY), key, over_http, pace(), run.http)
+    in_bulk = Lives(LivesPolicy(errors=0.01, client="demo"), seed).whole()
+    bulk = partial(enter_in_bulk, run.settings, OrderTopics(), in_bulk, pace(), run.bulk)
     threads = [threading.Thread(target=_catch, args=(one, failures), daemon=True) for one in (http, bulk)]
     say(f"sending {rate:g} events a second for {run.seconds:g} s, half over HTTP and half in bulk")
     for thread in threads:

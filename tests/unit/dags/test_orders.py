@@ -73,5 +73,8 @@ def test_each_attempt_of_a_bulk_test_is_found_again_by_a_name_of_its_own(dags):
     run = SimpleNamespace(run_after=datetime(2026, 11, 20, 14, 5, tzinfo=UTC))
     test = bulk_test_of({"params": dict(dag.params), "dag_run": run, "ti": SimpleNamespace(try_number=1)})
     again = bulk_test_of({"params": dict(dag.params), "dag_run": run, "ti": SimpleNamespace(try_number=2)})
-    assert again.client != test.client
-    assert (test.client, test.count, test.rate, test.mix.funds) == ("bulk-test-20261120T140500-1", 1000, 100, 0.1)
+    assert again.lives.client != test.lives.client
+    assert (test.lives.client, test.count, test.rate) == ("bulk-test-20261120T140500-1", 1000, 100)
+    assert (test.lives.mix, test.lives.amend, test.lives.cancel) == (
+        {"EQUITY": 70, "OPTION": 20, "MUTUAL_FUND": 10}, 0.2, 0.1,
+    )  # fmt: skip

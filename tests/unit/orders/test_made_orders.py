@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import islice
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from feedline.cli.main import main
 from feedline.errors import ConfigurationError
 from feedline.orders.model import (
     Accepted,
+    EntrySource,
     Parked,
     Product,
     Refused,
@@ -51,6 +53,32 @@ def test_every_event_is_valid_and_the_next_of_its_order_but_those_wrong_on_purpo
             states[one.order_id] = verdict.state
     assert set(kinds) == {"NEW", "AMEND", "CANCEL", GAP, REUSED, INVALID}
     assert 200 < kinds[GAP] + kinds[REUSED] + kinds[INVALID] < 400
+
+
+def whole(count=500, seed=1, **policy):
+    return list(islice(Lives(LivesPolicy(**policy), seed, lambda: NOON).whole(), count))
+
+
+def test_a_whole_life_is_every_event_of_an_order_in_sequence_and_what_is_wrong_in_it_refused():
+    verdicts = Counter()
+    for life in whole(4_000, amend=0.3, cancel=0.1, errors=0.1):
+        state = None
+        for one in life:
+            assert faults_of(one) == []
+            verdict = apply(state, facts_of(one))
+            verdicts[one.kind if isinstance(verdict, Accepted) else type(verdict)] += 1
+            state = verdict.state if isinstance(verdict, Accepted) else state
+    shares = {kind: round(count / verdicts.total(), 2) for kind, count in verdicts.items()}
+    assert shares == pytest.approx({"NEW": 0.5, "AMEND": 0.3, "CANCEL": 0.1, Refused: 0.1}, abs=0.02)
+
+
+def test_whole_lives_say_who_entered_them_and_differ_between_entries_of_one_seed():
+    in_bulk, over_http = whole(50), whole(50, source=EntrySource.HTTP, client="desk-z")
+    assert in_bulk == whole(50)
+    assert {(one.source, one.client) for life in over_http for one in life} == {(EntrySource.HTTP, "desk-z")}
+    assert {life[0].order_id for life in in_bulk}.isdisjoint(life[0].order_id for life in over_http)
+    with pytest.raises(ConfigurationError, match="as many new orders"):
+        whole(1, amend=0.4, cancel=0.4)
 
 
 def test_equal_seeds_are_equal_orders_and_the_mix_is_kept():

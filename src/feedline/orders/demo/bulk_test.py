@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from snowflake.connector import SnowflakeConnection
 
 from feedline.errors import ConfigurationError, ValidationFailedError
 from feedline.orders.demo.flow import Pace, Tally, enter_in_bulk
-from feedline.orders.demo.lives import Mix, order_lives
-from feedline.orders.model import EntrySource
 from feedline.orders.reconcile.books import refused_places
+from feedline.orders.testdata.lives import Lives, LivesPolicy
 from feedline.orders.topics import OrderTopics
 from feedline.orders.warehouse.run import load_all
 from feedline.orders.warehouse.tables import EVENTS, EXECUTIONS
@@ -30,15 +29,16 @@ LOOK_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class BulkTest:
-    """count: events, at the least (orders that were begun are finished); rate: a second; client: what the events say
-    of who entered them, by which they are found again."""
+    """count: events, at the least (orders that were begun are finished); rate: a second; lives: their policy, with the
+    client by whom they are found again."""
 
-    client: str
+    lives: LivesPolicy
     count: int = 1_000
     rate: float = 100.0
-    mix: Mix = field(default_factory=Mix)
 
     def __post_init__(self) -> None:
+        if not self.lives.client:
+            raise ConfigurationError("a bulk test needs a client of its own")
         if self.count < 1 or not 0 < self.rate <= 10_000:
             raise ConfigurationError("a bulk test has at least 1 event, and a rate of more than 0 and up to 10000")
 
@@ -59,7 +59,7 @@ class Answered:
 def enter_test(settings: Settings, test: BulkTest, topics: OrderTopics | None = None) -> Tally:
     """Produces the events to `orders.bulk`; raises RetriableError when the broker did not take all."""
     tally = Tally()
-    lives = order_lives(time.time_ns(), EntrySource.BULK, test.mix, client=test.client)
+    lives = Lives(test.lives, time.time_ns()).whole()
     pace = Pace(test.rate, test.count / test.rate)
     enter_in_bulk(settings.acting_as("order-bulk"), topics or OrderTopics(), lives, pace, tally)
     return tally

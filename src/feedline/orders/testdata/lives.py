@@ -38,12 +38,15 @@ GAP, REUSED, INVALID = "gap", "reused sequence", "invalid"
 
 @dataclass(frozen=True, slots=True)
 class LivesPolicy:
-    """mix: weights of the products. amend, cancel, errors: shares of all events."""
+    """mix: weights of the products. amend, cancel, errors: shares of all events. source, client: through which entry
+    and who enters them; client None: somebody of the schema's hints."""
 
     mix: Mapping[Product, float] = field(default_factory=lambda: MIX)
     amend: float = 0.2
     cancel: float = 0.1
     errors: float = 0.0
+    source: EntrySource = EntrySource.BULK
+    client: str | None = None
 
     def __post_init__(self) -> None:
         shares = (self.amend, self.cancel, self.errors)
@@ -59,13 +62,13 @@ class Made(NamedTuple):
 
 
 class Lives:
-    """Equal seeds give equal streams, but for the times. clock: gives each event's time."""
+    """Equal seeds give equal events for an entry, but for the times. clock: gives each event's time."""
 
     def __init__(
         self, policy: LivesPolicy, seed: int, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._policy, self._clock = policy, clock
-        self._chance = random.Random(seed)  # noqa: S311  test data
+        self._chance = random.Random(f"{seed}/{policy.source}")  # noqa: S311  test data
         self._open: list[OrderEvent] = []
         fields = {one["name"]: one["type"] for one in order_schema(ORDER_EVENT)["fields"]}
         self._event_types = fields
@@ -85,6 +88,27 @@ class Lives:
                 yield Made(self._cancelled())
             else:
                 yield Made(self._new())
+
+    def whole(self) -> Iterator[list[OrderEvent]]:
+        """Orders without end, each with all its events in sequence; of the error share the first event comes a second
+        time with other content, which has to be refused. Raises ConfigurationError when so few are new that not every
+        cancellation finds its order."""
+        policy, chance = self._policy, self._chance
+        new = 1.0 - policy.amend - policy.cancel - policy.errors
+        if new <= 0 or policy.cancel > new or policy.errors > new:
+            raise ConfigurationError("there must be as many new orders as cancellations or errors at the least")
+        while True:
+            life = [self._entered()]
+            if chance.random() < policy.errors / new:
+                life.append(self._reused(life[0]))
+            last = life[0]
+            more, rest = divmod(policy.amend / new, 1.0)
+            for _ in range(int(more) + (chance.random() < rest)):
+                last = self._next(last, EventKind.AMEND)
+                life.append(last)
+            if chance.random() < policy.cancel / new:
+                life.append(self._next(last, EventKind.CANCEL))
+            yield life
 
     def _new(self) -> OrderEvent:
         event = self._entered()
@@ -108,8 +132,8 @@ class Lives:
             product=product,
             order=self._order(product),
             transact_time=self._clock(),
-            source=EntrySource.BULK,
-            client=self._value("client"),
+            source=self._policy.source,
+            client=self._policy.client or self._value("client"),
         )
 
     def _amended(self) -> OrderEvent:
@@ -149,8 +173,10 @@ class Lives:
         if sort == GAP:
             # Far enough ahead that the order never gets there.
             return Made(self._next(last, EventKind.CANCEL, ahead=10_000), GAP)
-        other = replace(last, account_id=f"{last.account_id}X", transact_time=self._clock())
-        return Made(other, REUSED)
+        return Made(self._reused(last), REUSED)
+
+    def _reused(self, event: OrderEvent) -> OrderEvent:
+        return replace(event, account_id=f"{event.account_id}X", transact_time=self._clock())
 
     def _order(self, product: Product) -> Order:
         drawn: dict[str, Any] = make_value(self._order_type, self._chance, self._clock())
