@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from feedline.cli.keys import FILE
-from feedline.cli.output import say
+from feedline.cli.listening import Listening, listening_options, serve_application
 from feedline.orders.entry.app import create_app
-from feedline.services.auth import Authenticator, read_access
-from feedline.settings import load_settings
 
 
 @click.command(
@@ -21,32 +18,8 @@ Examples:
   feedline orders serve
   feedline orders serve --port 8091 --host 0.0.0.0 --cert server.pem --cert-key server.key""",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8091, show_default=True, help="0: any free port.")
-@click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another settings file.")
-@click.option(
-    "--keys",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=FILE,
-    show_default=True,
-    envvar="FEEDLINE_API_KEYS",
-    help="The file of API keys; $FEEDLINE_API_KEYS. The settings' `access` goes before it.",
-)
-@click.option("--cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to serve HTTPS.")
-@click.option("--cert-key", type=click.Path(exists=True, dir_okay=False), help="Its key (PEM).")
-def serve_command(
-    *, host: str, port: int, settings: Path | None, keys: Path, cert: str | None, cert_key: str | None
-) -> None:
+@listening_options(8091)
+def serve_command(**options: Any) -> None:
     """Serve order entry until told to stop. Callers need an API key or token of the role operator."""
-    import uvicorn  # noqa: PLC0415  only this command needs it
-
-    chosen = load_settings(settings)
-    app = create_app(chosen, Authenticator(read_access({"keys": str(keys), **chosen.access})))
-    if host not in ("127.0.0.1", "localhost", "::1") and not cert:
-        say("feedline: API keys travel in the clear without --cert: put a TLS proxy in front, or name a certificate")
-    config = uvicorn.Config(
-        app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=cert_key, log_level="warning", server_header=False
-    )
-    with config.bind_socket() as listening:
-        say(f"orders: {'https' if cert else 'http'}://{host}:{listening.getsockname()[1]}/orders")
-        uvicorn.Server(config).run(sockets=[listening])
+    listening = Listening(**options)
+    serve_application(create_app(*listening.access()), listening, "orders", "/orders")
