@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from feedline.consumer.pipeline_status import PipelineStatus
+from feedline.small_server import JSON, small_server
 
 # A status older than this says that the polling thread hangs.
 STATUS_TOO_OLD_S = 30.0
@@ -122,33 +121,14 @@ def serve_telemetry(watched: Mapping[str, Watched], host: str, port: int) -> Ite
 def serve_probes(wrong: Callable[[], list[str]], registry: CollectorRegistry, host: str, port: int) -> Iterator[int]:
     """`/health`, by what is wrong now, and `/metrics` of any service, until the end of the block; yields the port."""
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path in HEALTH_PATHS:
-                found = wrong() if self.path != "/health/live" else []
-                body = json.dumps({"status": "failing" if found else "ok", "reasons": found}).encode()
-                self._send(503 if found else 200, "application/json", body)
-            elif self.path == "/metrics":
-                self._send(200, CONTENT_TYPE_LATEST, generate_latest(registry))
-            else:
-                self._send(404, "text/plain", b"/health or /metrics\n")
+    def answer(method: str, path: str, _body: bytes) -> tuple[int, str, bytes]:
+        if method == "GET" and path in HEALTH_PATHS:
+            found = wrong() if path != "/health/live" else []
+            body = json.dumps({"status": "failing" if found else "ok", "reasons": found})
+            return 503 if found else 200, JSON, body.encode()
+        if method == "GET" and path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+        return 404, "text/plain", b"/health or /metrics\n"
 
-        def _send(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Says nothing: probes come every few seconds."""
-
-    server = ThreadingHTTPServer((host, port), Answer)
-    thread = threading.Thread(target=server.serve_forever, name="feedline-telemetry", daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with small_server(answer, host, port, name="feedline-telemetry") as bound:
+        yield bound

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,8 +19,7 @@ import orjson
 from feedline.errors import ConfigurationError, FeedlineError
 from feedline.orders.engine.behaviour import Answer
 from feedline.orders.engine.engine import Engine
-
-MAX_BODY = 64 * 1024
+from feedline.small_server import JSON, small_server
 
 
 def _behave(engine: Engine, body: dict[str, Any]) -> Any:
@@ -69,47 +67,31 @@ _ACTIONS: Mapping[str, Callable[[Engine, dict[str, Any]], Any]] = {
 def serve_control(engine: Engine, host: str, port: int) -> Iterator[int]:
     """Serves until the end of the block; yields the port, a free one for 0."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = urlsplit(self.path)
-            if asked.path == "/status":
-                self._send(200, asdict(engine.status()))
-            elif asked.path == "/book":
-                order = parse_qs(asked.query).get("order", [None])[0]
-                self._send(200, [asdict(one) for one in engine.arrivals(order)])
-            else:
-                self._send(404, {"error": "GET /status or /book"})
+    def answer(method: str, path: str, body: bytes) -> tuple[int, str, bytes]:
+        status, document = _look(engine, path) if method == "GET" else _act(engine, path, body)
+        return status, JSON, orjson.dumps(document)
 
-        def do_POST(self) -> None:
-            action = _ACTIONS.get(self.path)
-            size = int(self.headers.get("Content-Length") or 0)
-            if action is None or size > MAX_BODY:
-                self._send(404, {"error": f"POST {', '.join(_ACTIONS)}"})
-                return
-            try:
-                self._send(200, action(engine, orjson.loads(self.rfile.read(size) or b"{}")))
-            except (ConfigurationError, KeyError, TypeError, ValueError, InvalidOperation) as error:
-                self._send(400, {"error": str(error)})
-            except FeedlineError as error:
-                self._send(503, {"error": str(error)})
+    with small_server(answer, host, port, name="engine-control") as bound:
+        yield bound
 
-        def _send(self, status: int, document: Any) -> None:
-            body = orjson.dumps(document)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Says nothing."""
+def _look(engine: Engine, path: str) -> tuple[int, Any]:
+    asked = urlsplit(path)
+    if asked.path == "/status":
+        return 200, asdict(engine.status())
+    if asked.path == "/book":
+        order = parse_qs(asked.query).get("order", [None])[0]
+        return 200, [asdict(one) for one in engine.arrivals(order)]
+    return 404, {"error": "GET /status or /book"}
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    thread = threading.Thread(target=server.serve_forever, name="engine-control", daemon=True)
-    thread.start()
+
+def _act(engine: Engine, path: str, body: bytes) -> tuple[int, Any]:
+    action = _ACTIONS.get(path)
+    if action is None:
+        return 404, {"error": f"POST {', '.join(_ACTIONS)}"}
     try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        return 200, action(engine, orjson.loads(body or b"{}"))
+    except (ConfigurationError, KeyError, TypeError, ValueError, InvalidOperation) as error:
+        return 400, {"error": str(error)}
+    except FeedlineError as error:
+        return 503, {"error": str(error)}
