@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from feedline.batch.control_file import control_path, read_control_file
 from feedline.catalog import Feed, load_catalog
@@ -91,7 +89,6 @@ class Airflow(AirflowApi):
         return {t["task_id"]: t["state"] for t in self.instances(dag, run) if t["state"] not in ("success", "skipped")}
 
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # A busy machine draws Airflow's first page in tens of seconds.
 PATIENCE_MS = 120_000
 
@@ -178,25 +175,16 @@ def row_counts(stack: Stack) -> Callable[..., dict[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def page(stack):
+def page(browser, stack):
     """A signed-in user's page."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        bundled = playwright.chromium.executable_path
-        if browser is None and not Path(bundled).exists():
-            pytest.skip("no browser: `apt-get install chromium`, or `.venv/bin/playwright install chromium`")
-        started = playwright.chromium.launch(executable_path=browser or bundled, args=["--no-sandbox"])
-        try:
-            page = started.new_page(viewport={"width": 1600, "height": 1000})
-            page.set_default_timeout(PATIENCE_MS)
-            page.goto(stack.airflow.url)
-            page.get_by_label("Username").fill(stack.airflow.user)
-            page.get_by_label("Password").fill(stack.airflow.password)
-            page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(lambda url: "/auth/login" not in url)
-            yield page
-        finally:
-            started.close()
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(stack.airflow.url)
+    page.get_by_label("Username").fill(stack.airflow.user)
+    page.get_by_label("Password").fill(stack.airflow.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/auth/login" not in url)
+    return page
 
 
 @pytest.fixture(scope="module")

@@ -8,41 +8,30 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def page(service):
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        bundled = playwright.chromium.executable_path
-        if browser is None and not Path(bundled).exists():
-            pytest.skip("no browser: `apt-get install chromium`, or `.venv/bin/playwright install chromium`")
-        started = playwright.chromium.launch(executable_path=browser or bundled, args=["--no-sandbox"])
-        try:
-            page = started.new_page(viewport={"width": 1500, "height": 950})
-            page.set_default_timeout(PATIENCE_MS)
-            expect.set_options(timeout=PATIENCE_MS)
-            strange = []
-            page.on("request", lambda one: strange.append(one.url) if not _ours(one.url, service) else None)
-            page.on("pageerror", lambda error: strange.append(str(error)))
-            page.goto(f"{service.url}/ui/")
-            page.get_by_label("API key").fill(service.keys["engineer"])
-            page.get_by_role("button", name="Sign in").click()
-            expect(page.get_by_role("heading", name="Feeds")).to_be_visible()
-            yield page
-            assert strange == []
-        finally:
-            started.close()
+def page(browser, service):
+    page = browser.new_page(viewport={"width": 1500, "height": 950})
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    strange = []
+    page.on("request", lambda one: strange.append(one.url) if not _ours(one.url, service) else None)
+    page.on("pageerror", lambda error: strange.append(str(error)))
+    page.goto(f"{service.url}/ui/")
+    page.get_by_label("API key").fill(service.keys["engineer"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Feeds")).to_be_visible()
+    yield page
+    assert strange == []
 
 
 def _ours(url, service):
