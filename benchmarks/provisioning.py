@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
-from pathlib import Path
 
-from feedline.local.stack import StackConfig, down, up
+from benchmarks.quick_stack import quick_stack
 from feedline.provisioning.apply import apply
 from feedline.provisioning.installation import Installation
 from feedline.provisioning.state import Desired, Limits, Part, TopicState
@@ -22,23 +20,19 @@ def measure(topics: int, partitions: int) -> list[tuple[str, float]]:
         topics={name: TopicState(name, partitions, 1, CONFIG) for name in names},
         limits=Limits(replicas_per_broker=100_000),
     )
-    with tempfile.TemporaryDirectory(prefix="feedline-bench-") as folder:
-        home = Path(folder) / "stack"
-        try:
-            system = Installation(up(StackConfig(home=home, airflow=False)), wanted, [Part.TOPICS])
-            found = []
-            started = time.perf_counter()
-            first = system.plan()
-            found.append(("plan", time.perf_counter() - started))
-            started = time.perf_counter()
-            apply(first, system, Path(folder) / "journal")
-            found.append((f"apply of {len(first.changes)} topics", time.perf_counter() - started))
-            started = time.perf_counter()
-            left = system.plan()
-            found.append((f"plan after it ({len(left.changes)} changes)", time.perf_counter() - started))
-            return found
-        finally:
-            down(home)
+    with quick_stack() as (settings, folder):
+        system = Installation(settings, wanted, [Part.TOPICS])
+        found = []
+        started = time.perf_counter()
+        first = system.plan()
+        found.append(("plan", time.perf_counter() - started))
+        started = time.perf_counter()
+        apply(first, system, folder / "journal")
+        found.append((f"apply of {len(first.changes)} topics", time.perf_counter() - started))
+        started = time.perf_counter()
+        left = system.plan()
+        found.append((f"plan after it ({len(left.changes)} changes)", time.perf_counter() - started))
+        return found
 
 
 def main() -> None:

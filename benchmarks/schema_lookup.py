@@ -9,16 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
+from benchmarks.quick_stack import quick_stack
 from feedline.batch.schemas import batch_schema, batch_subject
 from feedline.catalog import load_catalog
 from feedline.kafka.registry import register_schema, registry_client, schema_id, writer_schema
-from feedline.local.stack import StackConfig, down, status, up
+from feedline.local.stack import status
 
 FEED = "positions"
 
@@ -27,37 +26,32 @@ def measure(rounds: int, messages: int) -> list[tuple[str, float]]:
     """Microseconds of one lookup, by what is asked."""
     feed = load_catalog().feed(FEED)
     subject, schema = batch_subject(feed), batch_schema(feed)
-    with tempfile.TemporaryDirectory(prefix="feedline-bench-") as folder:
-        home = Path(folder) / "stack"
-        try:
-            settings = up(StackConfig(home=home, airflow=False))
-            registry = {**settings.registry, "feedline.cache.dir": str(Path(folder) / "schemas")}
-            number = register_schema(registry_client(registry), subject, schema)
-            known = registry_client(registry)
-            writer_schema(known, number)
-            schema_id(known, subject, schema)
+    with quick_stack() as (settings, folder):
+        registry = {**settings.registry, "feedline.cache.dir": str(folder / "schemas")}
+        number = register_schema(registry_client(registry), subject, schema)
+        known = registry_client(registry)
+        writer_schema(known, number)
+        schema_id(known, subject, schema)
 
-            def cold() -> None:
-                writer_schema(registry_client(registry), number)
+        def cold() -> None:
+            writer_schema(registry_client(registry), number)
 
-            found = [
-                ("reading: the client knows the id", _microseconds(lambda: writer_schema(known, number), messages)),
-                (
-                    "sending: the client knows the schema",
-                    _microseconds(lambda: schema_id(known, subject, schema), messages),
-                ),
-                ("a new client, registry up", _microseconds(cold, rounds)),
-            ]
-            [pid] = [one.pid for one in status(home) if one.name == "registry"]
-            os.kill(int(pid), signal.SIGKILL)
-            down_first = registry_client(registry)
-            return [
-                *found,
-                ("a new client, registry down: first", _microseconds(lambda: writer_schema(down_first, number), 1)),
-                ("the same client, registry down", _microseconds(lambda: writer_schema(down_first, number), messages)),
-            ]
-        finally:
-            down(home)
+        found = [
+            ("reading: the client knows the id", _microseconds(lambda: writer_schema(known, number), messages)),
+            (
+                "sending: the client knows the schema",
+                _microseconds(lambda: schema_id(known, subject, schema), messages),
+            ),
+            ("a new client, registry up", _microseconds(cold, rounds)),
+        ]
+        [pid] = [one.pid for one in status(folder / "stack") if one.name == "registry"]
+        os.kill(int(pid), signal.SIGKILL)
+        down_first = registry_client(registry)
+        return [
+            *found,
+            ("a new client, registry down: first", _microseconds(lambda: writer_schema(down_first, number), 1)),
+            ("the same client, registry down", _microseconds(lambda: writer_schema(down_first, number), messages)),
+        ]
 
 
 def _microseconds(ask: Callable[[], object], times: int) -> float:
