@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from feedline.settings import Settings, load_settings
 
 # Of this machine only: keys may travel in the clear.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Seconds for requests at work when a service is told to end.
+DRAIN_S = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +69,9 @@ def listening_options(port: int) -> Callable[[Callable[..., Any]], Callable[...,
     return decorate
 
 
-def serve_application(app: FastAPI, listening: Listening, name: str, path: str) -> None:
-    """Serves until told to stop, and says at which address; name, path: what stands there."""
+def serve_application(app: FastAPI, listening: Listening, name: str, path: str, *, drain_s: int = DRAIN_S) -> None:
+    """Serves until SIGTERM or SIGINT, then until the requests at work are answered, `drain_s` at most; name, path: what
+    stands at the address that is said. Ends the process with 3 when the application cannot start."""
     import uvicorn  # noqa: PLC0415  only these commands need it
 
     if listening.host not in LOOPBACK and not listening.cert:
@@ -80,10 +84,20 @@ def serve_application(app: FastAPI, listening: Listening, name: str, path: str) 
         ssl_keyfile=listening.cert_key,
         log_level="warning",
         server_header=False,
+        timeout_graceful_shutdown=drain_s,
     )
+    server = uvicorn.Server(config)
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    # Ours count until uvicorn has set its own; and uvicorn raises the signal again when it has ended, which would end
+    # the process as one that was killed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     with config.bind_socket() as bound:
         # Whoever reads the address may come at once, and waits until the server has started.
         bound.listen(config.backlog)
         scheme = "https" if listening.cert else "http"
         say(f"{name}: {scheme}://{listening.host}:{bound.getsockname()[1]}{path}")
-        uvicorn.Server(config).run(sockets=[bound])
+        server.run(sockets=[bound])
