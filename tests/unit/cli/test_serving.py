@@ -1,0 +1,47 @@
+"""A service over HTTP that is told to end answers what is at work and ends with 0."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import subprocess
+import sys
+
+import pytest
+
+SERVICE = """
+import asyncio
+from fastapi import FastAPI
+from feedline.cli.serving import serve_app
+
+app = FastAPI()
+
+@app.get("/slow")
+async def slow():
+    print("at work", flush=True)
+    await asyncio.sleep(1)
+    return "done"
+
+serve_app(app, "test", host="127.0.0.1", port=0, cert=None, cert_key=None, page="/slow", drain_s=30)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_at_work_is_answered_and_the_service_ends_with_0(number):
+    service = subprocess.Popen(
+        [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert service.stdout is not None
+    assert service.stderr is not None
+    try:
+        told = service.stderr.readline()
+        line = http.client.HTTPConnection("127.0.0.1", int(told.rsplit(":", 1)[1].split("/")[0]), timeout=60)
+        line.request("GET", "/slow")
+        assert service.stdout.readline() == "at work\n"
+        service.send_signal(number)
+        answer = line.getresponse()
+        assert (answer.status, answer.read()) == (200, b'"done"')
+        assert service.wait(60) == 0
+    finally:
+        service.kill()
+        service.wait(10)
