@@ -12,7 +12,9 @@ import pytest
 SERVICE = """
 import asyncio
 from fastapi import FastAPI
-from feedline.cli.serving import serve_app
+from pathlib import Path
+
+from feedline.cli.listening import Listening, serve_application
 
 app = FastAPI()
 
@@ -22,7 +24,8 @@ async def slow():
     await asyncio.sleep(1)
     return "done"
 
-serve_app(app, "test", host="127.0.0.1", port=0, cert=None, cert_key=None, page="/slow", drain_s=30)
+listening = Listening(host="127.0.0.1", port=0, settings=None, keys=Path("none"), cert=None, cert_key=None)
+serve_application(app, listening, "test", "/slow")
 """
 
 
