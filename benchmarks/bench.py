@@ -30,7 +30,7 @@ DAY = date(2026, 11, 20)
 POSITIONS_A_FUND = 200
 
 Series = dict[str, list[Run]]
-POOLS = (1, 2, 4, 8)
+POOLS = (1, 2, 4)
 # A contender's command for a topic and a settings file.
 Command = Callable[[str, Path], list[str]]
 
