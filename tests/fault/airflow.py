@@ -91,7 +91,7 @@ def airflow(run: Run, warehouse_port: int) -> Iterator[Airflow]:
     os.environ.update(IMPATIENT)
     process = start_airflow(config, home)
     try:
-        await_airflow(process)
+        await_airflow(process, within_s=900)
         api = Airflow(config.url, *airflow_login(config.folder))
         api.await_dag(DAG)
         yield api
