@@ -22,6 +22,7 @@ from anyio import to_thread
 from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPBasic, HTTPBearer
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from feedline.errors import ConfigurationError
 from feedline.services.api_keys import StoredKey, check_key, looks_like_key, read_keys
@@ -95,9 +96,10 @@ class Authenticator:
         if presented is None:
             return None
         if looks_like_key(presented):
-            if self._is_checked(presented):
+            digest = self._digest(presented)
+            if self._is_checked(digest):
                 # No scrypt and no file to read: a thread would cost more than the look.
-                return self.identify_key(presented)
+                return self._identity(presented, digest)
             return await to_thread.run_sync(self.identify_key, presented)
         tokens = self._tokens
         return await to_thread.run_sync(tokens.verify, presented) if tokens else None
@@ -107,17 +109,19 @@ class Authenticator:
         if self._config.keys is None:
             return None
         self._look_at_file(self._config.keys)
-        digest = self._digest(presented)
+        return self._identity(presented, self._digest(presented))
+
+    def _identity(self, presented: str, digest: bytes) -> Identity | None:
         known, until = self._checked.get(digest, ("", 0.0))
         entry = self._keys.get(known) if time.monotonic() < until else self._check(presented, digest)
         if entry is None or not entry.usable(datetime.now(UTC)):
             return None
         return Identity(f"key:{entry.name}", Role.of(entry.role))
 
-    def _is_checked(self, presented: str) -> bool:
+    def _is_checked(self, digest: bytes) -> bool:
         """Whether `identify_key` would answer at once."""
         now = time.monotonic()
-        _, until = self._checked.get(self._digest(presented), ("", 0.0))
+        _, until = self._checked.get(digest, ("", 0.0))
         return now < until and now - self._looked_at < LOOK_AT_FILE_S
 
     def _digest(self, presented: str) -> bytes:
@@ -180,14 +184,19 @@ def require(role: Role | str) -> Callable[..., Identity]:
         _token: Annotated[Any, _schemes[1]] = None,
         _basic: Annotated[Any, _schemes[2]] = None,
     ) -> Identity:
-        identity: Identity | None = getattr(request.state, "identity", None)
-        if identity is None:
-            raise ProblemError(401, UNKNOWN_CALLER, headers=CHALLENGE)
-        if identity.role < needed:
-            raise ProblemError(403, f"{identity.name} is {identity.role} here; this needs the role {needed}")
-        return identity
+        return caller_of(request.scope, needed)
 
     return caller
+
+
+def caller_of(scope: Scope, needed: Role) -> Identity:
+    """Who makes the request, as the gate found; raises ProblemError 403 when their role is below the one needed."""
+    identity: Identity | None = scope.get("state", {}).get("identity")
+    if identity is None:
+        raise ProblemError(401, UNKNOWN_CALLER, headers=CHALLENGE)
+    if identity.role < needed:
+        raise ProblemError(403, f"{identity.name} is {identity.role} here; this needs the role {needed}")
+    return identity
 
 
 UNKNOWN_CALLER = (

@@ -49,6 +49,7 @@ class Gate:
     ) -> None:
         self._app, self._authenticator, self._limits = app, authenticator, limits
         self._open = frozenset(open_paths)
+        self._open_below = tuple(one for one in open_paths if one.endswith("/"))
         self._callers = RateLimiter(limits.per_second, limits.burst, limits.callers)
         self._failures = RateLimiter(limits.failures_per_minute / 60, limits.failures_per_minute, limits.callers)
 
@@ -65,7 +66,8 @@ class Gate:
                 message["headers"] = [*message["headers"], *(pair for pair in _HEADERS if pair[0] not in named)]
             await send(message)
 
-        refusal = await self._refusal(scope) or self._announced(scope)
+        connection = HTTPConnection(scope)
+        refusal = await self._refusal(connection) or self._announced(scope, connection.headers)
         upload = self._limits.upload_bytes(_path(scope))
         if refusal is None and upload:
             receive = _bounded(receive, upload)
@@ -73,10 +75,10 @@ class Gate:
             receive, refusal = await self._read(receive)
         await (refusal or self._app)(scope, receive, send_safe)
 
-    async def _refusal(self, scope: Scope) -> Response | None:
+    async def _refusal(self, connection: HTTPConnection) -> Response | None:
         """The answer to a caller who may not come in, else None."""
-        connection = HTTPConnection(scope)
-        address = f"address {connection.client.host if connection.client else '-'}"
+        scope = connection.scope
+        address = f"address {scope['client'][0] if scope.get('client') else '-'}"
         if self._is_open(_path(scope)):
             return self._too_often(self._callers.take(address))
         # Before the credentials are looked at: checking them costs more than asking.
@@ -96,11 +98,10 @@ class Gate:
         return self._too_often(self._callers.take(identity.name))
 
     def _is_open(self, path: str) -> bool:
-        return path in self._open or any(path.startswith(one) for one in self._open if one.endswith("/"))
+        return path in self._open or path.startswith(self._open_below)
 
-    def _announced(self, scope: Scope) -> Response | None:
+    def _announced(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to a body whose headers say that it is not acceptable, else None."""
-        headers = Headers(scope=scope)
         if headers.get("content-encoding", "identity").lower() != "identity":
             return problem_response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body without a content encoding")
         limit = self._limits.upload_bytes(_path(scope)) or self._limits.max_body_bytes

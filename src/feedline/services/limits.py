@@ -96,6 +96,10 @@ def json_excess(body: bytes, limits: Limits) -> str | None:
 
     Linear in the body's size, with a few bytes of memory for each of its bytes, whatever the body is.
     """
+    # Most bodies are far from any limit, even when what their texts hold counts too: a tenth of the work of looking.
+    opened = body.count(b"{") + body.count(b"[")
+    if opened <= limits.max_json_depth and 1 + opened + body.count(b",") <= limits.max_json_values:
+        return None
     outside = np.frombuffer(_TEXT.sub(b"", body), np.uint8)
     if not len(outside):
         return None

@@ -21,6 +21,7 @@ from feedline.orders.entry.admission import Admission
 from feedline.orders.entry.bodies import Amendment, Cancellation, NewOrder, invalid, read_body
 from feedline.orders.entry.description import AMEND, CANCEL, ENTER, FIND, describe
 from feedline.orders.entry.desk import Desk, Entered, OutcomeUnknownError, answer_of
+from feedline.orders.entry.event_route import event_route
 from feedline.orders.entry.metrics import EntryMetrics
 from feedline.orders.entry.policy import EntryPolicy
 from feedline.orders.model import EntrySource, EventKind, OrderEvent, Parked, event_id, faults_of
@@ -75,8 +76,8 @@ def create_app(
     protect(app, authenticator, limits or LIMITS, open_paths=open_paths)
     app.add_middleware(Admission, at_once=chosen.max_in_flight)
     app.add_exception_handler(BrokerUnavailableError, _not_entered)
-    _service_routes(app)
     _order_routes(app, names)
+    _service_routes(app)
     return app
 
 
@@ -123,7 +124,7 @@ def _order_routes(app: FastAPI, names: OrderTopics) -> None:
         body = orjson.dumps(answer_of(event, names.out, outcome))
         return Response(body, status, headers, media_type="application/json")
 
-    @app.post("/orders", status_code=201, tags=["orders"], response_class=Response, **ENTER)
+    @event_route(app, "POST", "/orders", **ENTER)
     async def new(request: Request, caller: Trader) -> Response:
         """Enters an order. The same `Idempotency-Key` of the same caller is the same order, whichever instance gets
         it and whenever."""
@@ -135,7 +136,7 @@ def _order_routes(app: FastAPI, names: OrderTopics) -> None:
         event = _event(caller, order_id, EventKind.NEW, body, key)
         return await enter(request, event, contested=key is not None)
 
-    @app.put("/orders/{order_id}", status_code=201, tags=["orders"], response_class=Response, **AMEND)
+    @event_route(app, "PUT", "/orders/{order_id}", **AMEND)
     async def amend(order_id: str, request: Request, caller: Trader) -> Response:
         """Amends an order to what the body says. `sequence` is one more than that of the order's last event; the
         same request again is the same amendment."""
@@ -143,7 +144,7 @@ def _order_routes(app: FastAPI, names: OrderTopics) -> None:
         event = _event(caller, order_id, EventKind.AMEND, body)
         return await enter(request, event, contested=True)
 
-    @app.post("/orders/{order_id}/cancel", status_code=201, tags=["orders"], response_class=Response, **CANCEL)
+    @event_route(app, "POST", "/orders/{order_id}/cancel", **CANCEL)
     async def cancel(order_id: str, request: Request, caller: Trader) -> Response:
         """Cancels an order; `sequence` as in an amendment. Nothing may follow."""
         body = read_body(await request.body(), Cancellation)

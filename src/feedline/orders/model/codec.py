@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import fastavro
 
@@ -29,7 +28,12 @@ from feedline.orders.model.events import (
     Side,
     TimeInForce,
 )
-from feedline.orders.model.schemas import EXECUTION_REPORT, ORDER_EVENT, parsed_schema
+from feedline.orders.model.plain import amount_bytes, days, microseconds
+from feedline.orders.model.schemas import EXECUTION_REPORT, ORDER_EVENT, parsed_schema, plain_schema
+
+T = TypeVar("T")
+# The branches of unions of records.
+ORDER, OPTION = "wealth.orders.Order", "wealth.orders.OptionDetails"
 
 # The writer's schema of a message, by its id: the registry's, kept by the caller.
 WriterSchema = Callable[[int], Any]
@@ -37,7 +41,7 @@ WriterSchema = Callable[[int], Any]
 
 def encode_event(event: OrderEvent, schema_id: int) -> bytes:
     """The message's value; raises SchemaMismatchError for an amount that does not fit its field."""
-    return _encode(_event_document(event), ORDER_EVENT, schema_id)
+    return _encode(_event_document, event, ORDER_EVENT, schema_id)
 
 
 def decode_event(value: bytes | None, writer: WriterSchema | None = None) -> OrderEvent:
@@ -48,7 +52,7 @@ def decode_event(value: bytes | None, writer: WriterSchema | None = None) -> Ord
 
 def encode_report(report: ExecutionReport, schema_id: int) -> bytes:
     """The message's value; raises SchemaMismatchError."""
-    return _encode(_report_document(report), EXECUTION_REPORT, schema_id)
+    return _encode(_report_document, report, EXECUTION_REPORT, schema_id)
 
 
 def decode_report(value: bytes | None, writer: WriterSchema | None = None) -> ExecutionReport:
@@ -56,12 +60,12 @@ def decode_report(value: bytes | None, writer: WriterSchema | None = None) -> Ex
     return _report(_decode(value, EXECUTION_REPORT, writer))
 
 
-def _encode(document: Mapping[str, Any], name: str, schema_id: int) -> bytes:
+def _encode(document_of: Callable[[T], Mapping[str, Any]], record: T, name: str, schema_id: int) -> bytes:
     output = io.BytesIO()
     output.write(prefix(schema_id))
     try:
-        fastavro.schemaless_writer(output, parsed_schema(name), document)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        fastavro.schemaless_writer(output, plain_schema(name), document_of(record))
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise SchemaMismatchError(f"the {name} does not fit its schema: {error}") from error
     return output.getvalue()
 
@@ -83,14 +87,6 @@ def _decode(value: bytes | None, name: str, writer: WriterSchema | None) -> dict
     return document  # type: ignore[no-any-return]
 
 
-def _scaled(value: Decimal | None, step: Decimal) -> Decimal | None:
-    """The value with all decimals of its field; what has more stays as it is, for the encoder to refuse."""
-    if value is None or not value.is_finite():
-        return value
-    scaled = value.quantize(step)
-    return scaled if scaled == value else value
-
-
 def _event_document(event: OrderEvent) -> dict[str, Any]:
     order = event.order
     return {
@@ -100,8 +96,9 @@ def _event_document(event: OrderEvent) -> dict[str, Any]:
         "kind": event.kind,
         "accountId": event.account_id,
         "product": event.product,
-        "order": None if order is None else _order_document(order),
-        "transactTime": event.transact_time,
+        # Which branch of the union it is: fastavro would otherwise hold it against the schema first.
+        "order": None if order is None else (ORDER, _order_document(order)),
+        "transactTime": microseconds(event.transact_time),
         "source": event.source,
         "client": event.client,
         "idempotencyKey": event.idempotency_key,
@@ -114,20 +111,23 @@ def _order_document(order: Order) -> dict[str, Any]:
         "side": order.side,
         "orderType": order.orderType,
         "timeInForce": order.timeInForce,
-        "quantity": _scaled(order.quantity, QUANTITY),
-        "cashAmount": _scaled(order.cashAmount, CASH),
-        "limitPrice": _scaled(order.limitPrice, PRICE),
+        "quantity": amount_bytes(order.quantity, QUANTITY),
+        "cashAmount": amount_bytes(order.cashAmount, CASH),
+        "limitPrice": amount_bytes(order.limitPrice, PRICE),
         "currency": order.currency,
         "symbol": order.symbol,
         "isin": order.isin,
         "option": None
         if option is None
-        else {
-            "underlying": option.underlying,
-            "putCall": option.putCall,
-            "strike": _scaled(option.strike, PRICE),
-            "expiry": option.expiry,
-        },
+        else (
+            OPTION,
+            {
+                "underlying": option.underlying,
+                "putCall": option.putCall,
+                "strike": amount_bytes(option.strike, PRICE),
+                "expiry": days(option.expiry),
+            },
+        ),
     }
 
 
@@ -174,13 +174,13 @@ def _report_document(report: ExecutionReport) -> dict[str, Any]:
         "sequence": report.sequence,
         "execType": report.exec_type,
         "ordStatus": report.ord_status,
-        "lastQty": _scaled(report.last_qty, QUANTITY),
-        "lastPx": _scaled(report.last_px, PRICE),
-        "cumQty": _scaled(report.cum_qty, QUANTITY),
-        "leavesQty": _scaled(report.leaves_qty, QUANTITY),
-        "avgPx": _scaled(report.avg_px, PRICE),
+        "lastQty": amount_bytes(report.last_qty, QUANTITY),
+        "lastPx": amount_bytes(report.last_px, PRICE),
+        "cumQty": amount_bytes(report.cum_qty, QUANTITY),
+        "leavesQty": amount_bytes(report.leaves_qty, QUANTITY),
+        "avgPx": amount_bytes(report.avg_px, PRICE),
         "text": report.text,
-        "transactTime": report.transact_time,
+        "transactTime": microseconds(report.transact_time),
         "fixSession": report.fix_session,
         "fixSeqNum": report.fix_seq_num,
         "possDup": report.poss_dup,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from string import ascii_uppercase
 
 from feedline.orders.model.events import (
     CASH,
@@ -30,6 +31,8 @@ _TEXT = re.compile(r"[ -~]{1,64}")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9 ./-]{0,31}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
+_LETTERS = {ord(letter): str(int(letter, 36)) for letter in ascii_uppercase}
+_DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
 
 _SIDES = {
     Product.EQUITY: frozenset({Side.BUY, Side.SELL, Side.SELL_SHORT}),
@@ -138,9 +141,6 @@ def valid_isin(text: str) -> bool:
     """Whether the text is an ISIN with the right check digit."""
     if not _ISIN.fullmatch(text):
         return False
-    digits = "".join(str(int(character, 36)) for character in text)
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        doubled = int(digit) * (2 if place % 2 else 1)
-        total += doubled // 10 + doubled % 10
-    return total % 10 == 0
+    # Luhn's check over the digits, a letter being two of them.
+    digits = text.translate(_LETTERS)[::-1]
+    return (sum(map(int, digits[::2])) + sum(map(_DOUBLED.__getitem__, digits[1::2]))) % 10 == 0

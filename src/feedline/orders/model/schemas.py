@@ -12,6 +12,7 @@ from feedline.catalog import default_catalog_path
 from feedline.errors import ConfigurationError
 
 ORDER_EVENT, EXECUTION_REPORT = "OrderEvent", "ExecutionReport"
+_LOGICAL = frozenset({"logicalType", "precision", "scale"})
 
 
 @cache
@@ -29,3 +30,16 @@ def order_schema(name: str) -> dict[str, Any]:
 def parsed_schema(name: str) -> Any:
     """The same, parsed by fastavro once."""
     return fastavro.parse_schema(order_schema(name))
+
+
+@cache
+def plain_schema(name: str) -> Any:
+    """The same without logical types: what is written with it is the same bytes, given as `plain` makes them, and
+    fastavro's own conversions cost more than the rest of an event."""
+    return fastavro.parse_schema(_plain(order_schema(name)))
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items() if key not in _LOGICAL}
+    return [_plain(one) for one in node] if isinstance(node, list) else node
