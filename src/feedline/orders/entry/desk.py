@@ -39,6 +39,9 @@ from feedline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+# Between looks at what the broker has said, while requests are at work, and while none is.
+BUSY_S, IDLE_S = 0.002, 0.01
+
 
 class OutcomeUnknownError(RetriableError):
     """The event was handed to the broker and what became of it is not known: the same request again tells."""
@@ -70,7 +73,7 @@ class Desk:
             delivery_s=policy.delivery_s,
             max_messages=policy.max_in_flight,
         )
-        self._tail = Tail(self._kafka, topics.out, self._landed)
+        self._tail = Tail(self._kafka, topics.out)
         self._schema_id = 0
         # How far each partition has been read, and who waits for it to be read up to an offset.
         self._positions: dict[int, int] = {}
@@ -78,6 +81,8 @@ class Desk:
         self._tickets = 0
         self._behind: dict[int, int] = {}
         self._at_work: dict[tuple[str, int], asyncio.Future[None]] = {}
+        self._serving: asyncio.Future[None] | None = None
+        self._failure: BaseException | None = None
         self.is_ready = False
 
     async def start(self) -> None:
@@ -85,11 +90,17 @@ class Desk:
         client = registry_client(self._registry)
         subject = f"{self._topic}-value"
         self._schema_id = await asyncio.to_thread(schema_id, client, subject, order_schema(ORDER_EVENT))
-        self._behind = await asyncio.to_thread(self._tail.start, self.policy.remember_hours, self.policy.remembered * 2)
+        hours, events = self.policy.remember_hours, self.policy.remembered * 2
+        self._positions, self._behind = await asyncio.to_thread(self._tail.start, hours, events)
         self._look_if_ready()
+        self._serving = asyncio.ensure_future(self._serve())
+        self._serving.add_done_callback(self._served)
 
     async def close(self) -> None:
         """Waits for what was handed to the broker."""
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.wait([self._serving])
         left = await self._publisher.close(self.policy.delivery_s)
         if left:
             logger.error("%d events ended without an acknowledgement; none of them was answered as entered", left)
@@ -98,7 +109,9 @@ class Desk:
     def problems(self) -> list[str]:
         """Why nothing can be entered now; nothing when it can."""
         found = []
-        if not self.is_ready:
+        if self._failure is not None:
+            found.append(f"order entry has failed, restart the service: {self._failure!r}")
+        elif not self.is_ready:
             found.append(f"the orders of before are still read: {self.to_read:,} messages to go")
         if self._publisher.failed is not None:
             found.append(f"the Kafka client has failed, restart the service: {self._publisher.failed}")
@@ -210,6 +223,21 @@ class Desk:
             raise OutcomeUnknownError(
                 f"the topic cannot be read back, partition {partition} stands at {self._positions.get(partition)}"
             ) from None
+
+    async def _serve(self) -> None:
+        """Sees to what the broker has said, a few hundred times a second while somebody waits for it."""
+        while True:
+            self._publisher.serve()
+            landed = self._tail.serve()
+            if landed is not None:
+                self._landed(landed)
+            await asyncio.sleep(BUSY_S if self._at_work or landed is not None else IDLE_S)
+
+    def _served(self, serving: asyncio.Future[None]) -> None:
+        if not serving.cancelled():
+            # Not to happen: without it no request would ever be answered, so none is taken any more.
+            self.is_ready, self._failure = False, serving.exception()
+            logger.error("order entry has failed", exc_info=self._failure)
 
     def _landed(self, landed: Landed) -> None:
         for facts, place in landed.events:

@@ -1,13 +1,12 @@
 """Messages to the broker from an event loop: each answered when all in-sync replicas have it.
 
-librdkafka joins what comes within `linger.ms` to one request; acknowledgements come back to the loop in groups, one
-wake-up a group.
+librdkafka joins what comes within `linger.ms` to one request. Acknowledgements are fetched by the loop itself, many at
+once: a thread that waits for each would wake for each, and take the interpreter from the loop to say so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -21,12 +20,12 @@ from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
 from feedline.orders.model.book import Place
 
-POLL_S = 0.1
 PROBE_S = 1.0
 
 
 class Publisher:
-    """A durable producer whose acknowledgements resolve futures of the loop that made it. Call from that loop.
+    """A durable producer whose acknowledgements resolve futures of the loop that made it. Call from that loop, `serve`
+    every few milliseconds while something is in flight.
 
     delivery_s: after so long without an acknowledgement a message is given up, and whether the broker has it is not
     known. failed: a fatal error of the client, after which nothing more can be published.
@@ -42,6 +41,7 @@ class Publisher:
         # Since when an acknowledgement is waited for and none has come; None when none is due.
         self._waiting_since: float | None = None
         self._no_broker, self._probe_at = False, 0.0
+        self._probing: asyncio.Future[None] | None = None
         self.in_flight = 0
         settings = producer_config(kafka) | {
             "linger.ms": linger_ms,
@@ -50,9 +50,6 @@ class Publisher:
             "error_cb": self._client_error,
         }
         self._producer = Producer(settings)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="feedline-acknowledgements", daemon=True)
-        self._thread.start()
 
     def is_away(self, away_s: float) -> bool:
         """Whether no broker can be reached, or acknowledgements have been due for so long and none came."""
@@ -83,25 +80,25 @@ class Publisher:
             self._waiting_since = time.monotonic()
         return future
 
+    def serve(self) -> None:
+        """Resolves the futures of what was acknowledged or given up since the last call; never waits."""
+        self._producer.poll(0)
+        self._hand_over()
+        if self._no_broker and self._probing is None and time.monotonic() >= self._probe_at:
+            self._probing = asyncio.ensure_future(asyncio.to_thread(self._probe))
+            self._probing.add_done_callback(self._probed)
+
     async def close(self, timeout_s: float) -> int:
         """Waits for the acknowledgements that are due; how many did not come."""
         left = await asyncio.to_thread(self._producer.flush, timeout_s)
-        self._stop.set()
-        await asyncio.to_thread(self._thread.join)
         self._hand_over()
+        if self._probing is not None:
+            await asyncio.wait([self._probing])
         return int(left)
 
     def _acknowledged(self, future: asyncio.Future[Place], error: KafkaError | None, message: Any) -> None:
-        # Within poll or flush, of another thread than the loop's.
+        # Within poll, or within flush of another thread than the loop's.
         self._done.append((future, error, message.partition(), message.offset()))
-
-    def _poll(self) -> None:
-        while not self._stop.is_set():
-            self._producer.poll(POLL_S)
-            if self._done:
-                self._loop.call_soon_threadsafe(self._hand_over)
-            if self._no_broker and time.monotonic() >= self._probe_at:
-                self._probe()
 
     def _probe(self) -> None:
         """Whether the broker is there again: nothing that is entered finds out, since nothing is."""
@@ -112,11 +109,15 @@ class Publisher:
         else:
             self._no_broker = False
 
+    def _probed(self, _probe: asyncio.Future[None]) -> None:
+        self._probing = None
+
     def _hand_over(self) -> None:
+        if not self._done:
+            return
         done, self._done = self._done, []
         self.in_flight -= len(done)
-        if done:
-            self._waiting_since = time.monotonic() if self.in_flight else None
+        self._waiting_since = time.monotonic() if self.in_flight else None
         for future, error, partition, offset in done:
             if future.cancelled():
                 continue

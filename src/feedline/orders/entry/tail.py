@@ -1,4 +1,4 @@
-"""What lands on `orders.out`, as it lands, given to an event loop in groups.
+"""What lands on `orders.out`, as it lands, fetched by an event loop in groups.
 
 Uncommitted messages are read too: the events of HTTP entry are in no transaction, and must not wait for one of bulk
 entry's that is open on the same partition. Those of bulk entry are passed over.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import OffsetSpec
 
 from feedline.consumer.messages import place_of
-from feedline.errors import CorruptBatchError, FeedlineError
+from feedline.errors import CorruptBatchError
 from feedline.kafka.admin import admin_client, offsets_at, watermarks
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
@@ -27,11 +27,11 @@ from feedline.orders.topics import ENTRY_GROUP
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.1
-GROUP = 1_000
-# Groups that the loop has not dealt with; then the thread waits, and memory does not grow.
-GROUPS_AHEAD = 8
+# So many at once, between which the loop does its other work.
+GROUP = 500
 WATERMARK_S = 2.0
+# After a failure nothing is read for so long.
+CALM_S = 1.0
 
 
 class Landed(NamedTuple):
@@ -42,13 +42,11 @@ class Landed(NamedTuple):
 
 
 class Tail:
-    """Reads from `since` hours ago, at most `events` of them, and goes on until it is closed."""
+    """Reads from `since` hours ago, at most `events` of them, whenever it is asked to. Call `serve` from the loop."""
 
-    def __init__(self, kafka: Mapping[str, Any], topic: str, on_landed: Callable[[Landed], None]) -> None:
-        self._kafka, self._topic, self._on_landed = kafka, topic, on_landed
-        self._loop = asyncio.get_running_loop()
-        self._stop = threading.Event()
-        self._ahead = threading.Semaphore(GROUPS_AHEAD)
+    def __init__(self, kafka: Mapping[str, Any], topic: str) -> None:
+        self._kafka, self._topic = kafka, topic
+        self._again_at = 0.0
         self.problem: str | None = None
         settings = consumer_config(kafka, group_id=ENTRY_GROUP) | {
             "isolation.level": "read_uncommitted",
@@ -60,10 +58,9 @@ class Tail:
         }
         self._consumer = Consumer(settings)
         self._admin = admin_client(kafka)
-        self._thread = threading.Thread(target=self._run, name="feedline-tail", daemon=True)
 
-    def start(self, hours: float, events: int) -> dict[int, int]:
-        """Begins to read; of each partition the end that it has to reach to know everything of before.
+    def start(self, hours: float, events: int) -> tuple[dict[int, int], dict[int, int]]:
+        """Begins to read; of each partition where, and the end that it has to reach to know everything of before.
 
         Blocks; raises BrokerUnavailableError, AuthenticationError, ConfigurationError when there is no such topic.
         """
@@ -72,9 +69,19 @@ class Tail:
         each = max(1_000, events // max(1, len(begins)))
         starts = {p: max(low, min(begins[p], high), high - each) for p, (low, high) in marks.items()}
         self._consumer.assign([TopicPartition(self._topic, p, start) for p, start in starts.items()])
-        self._loop.call_soon_threadsafe(self._on_landed, Landed((), starts))
-        self._thread.start()
-        return {p: high for p, (_, high) in marks.items()}
+        return starts, {p: high for p, (_, high) in marks.items()}
+
+    def serve(self) -> Landed | None:
+        """What has come since the last call, at most a group; never waits."""
+        if time.monotonic() < self._again_at:
+            return None
+        try:
+            messages = self._consumer.consume(GROUP, 0)
+        except KafkaException as error:
+            self.problem, self._again_at = str(error), time.monotonic() + CALM_S
+            logger.exception("the orders that land cannot be read")
+            return None
+        return self._read(messages) if messages else None
 
     async def end_of(self, partition: int) -> int:
         """The offset after the partition's last acknowledged message, asked of the broker; raises what `translate`
@@ -88,55 +95,36 @@ class Tail:
         return int(found.offset)
 
     def close(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
         self._consumer.close()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                first = self._consumer.poll(POLL_S)
-                if first is None:
-                    continue
-                landed = self._read([first, *self._consumer.consume(GROUP, 0)])
-            except (KafkaException, FeedlineError) as error:
-                self.problem = str(error)
-                logger.exception("the orders that land cannot be read")
-                self._stop.wait(1.0)
-                continue
-            while not self._ahead.acquire(timeout=POLL_S):
-                if self._stop.is_set():
-                    return
-            self._loop.call_soon_threadsafe(self._give, landed)
-
-    def _give(self, landed: Landed) -> None:
-        self._ahead.release()
-        self._on_landed(landed)
 
     def _read(self, messages: Iterable[Message]) -> Landed:
         events: list[tuple[Facts, Place]] = []
         positions: dict[int, int] = {}
+        problem: str | None = None
         for message in messages:
             partition, offset = place_of(message)
             error = message.error()
             if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:
-                    raise translate(error, topic=self._topic, partition=partition)
-                positions[partition] = offset
+                if error.code() == KafkaError._PARTITION_EOF:
+                    positions[partition] = offset
+                else:
+                    # What came before and after it counts: the client will not give it again.
+                    problem = str(translate(error, topic=self._topic, partition=partition))
+                    logger.warning("the orders that land cannot be read: %s", problem)
                 continue
             positions[partition] = offset + 1
             try:
                 facts = facts_from_headers(message.key(), message.headers(), EntrySource.HTTP)
-            except CorruptBatchError as problem:
+            except CorruptBatchError as foreign:
                 # Somebody else's message: no order of ours can be in it.
-                logger.warning("passed over %s [%d] %d: %s", self._topic, partition, offset, problem)
+                logger.warning("passed over %s [%d] %d: %s", self._topic, partition, offset, foreign)
                 continue
             if facts is not None:
                 events.append((facts, Place(partition, offset)))
-        self.problem = None
+        self.problem = problem
         return Landed(events, positions)
 
     def _client_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+        # That no broker answers, the publisher finds out, and also when one answers again.
+        if error.fatal():
             self.problem = error.str()
