@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import snowflake.connector
 
-from benchmarks import consumers, orders_end_to_end, recovery
+from benchmarks import consumers, orders_bulk, orders_end_to_end, orders_fix, orders_http, recovery
 from benchmarks.measure import Run, await_idle, python_contender, run_contender
 from benchmarks.workload import bench_catalog, skew, topic_bytes, write_catalog
 from feedline.catalog import load_catalog
@@ -161,6 +161,35 @@ class Bench:
         return lambda _, settings: python_contender(
             "pool_load", kind, str(size), *self._reading(settings, topic), "--feeds", feeds
         )
+
+    def orders_http(self) -> dict[str, list[dict[str, Any]]]:
+        """(p) Orders over HTTP, every contender in turn, round after round."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for number in range(self.runs):
+            for index, (name, contender) in enumerate(orders_http.CONTENDERS.items()):
+                self._say(f"{name}, round {number + 1} of {self.runs}")
+                load = orders_http.measure(
+                    self.home, self.settings, contender, self.home, number * len(orders_http.CONTENDERS) + index
+                )
+                found.setdefault(name, []).append(asdict(load))
+        return found
+
+    def orders_bulk(self) -> dict[str, list[dict[str, Any]]]:
+        """(q) Bulk entry by instances and partitions, one run each."""
+        found = {}
+        for number, (partitions, instances, held) in enumerate(orders_bulk.runs()):
+            name = f"{partitions} partitions, {instances} instances{', held up by the delay' if held else ''}"
+            self._say(name)
+            run = orders_bulk.measure(
+                self.home, self.settings, partitions=partitions, instances=instances, held=held, number=number
+            )
+            found[name] = [asdict(run)]
+        return found
+
+    def orders_fix(self) -> dict[str, list[dict[str, Any]]]:
+        """(r) Engine alone, gateways, and gateways that wait for the engine, one run each."""
+        found = orders_fix.measure_all(self.home, self.settings, self.home, self._say)
+        return {name: [asdict(one)] for name, one in found.items()}
 
     def orders_end_to_end(self) -> dict[str, list[dict[str, Any]]]:
         """(o) Orders at steady rates through all of their services; one run each, of so many seconds."""

@@ -1,41 +1,32 @@
-"""Orders as FIX: what the gateway and the engine cost, against the FIX engine alone.
+"""Orders as FIX: the engine alone against gateway and engine, and how gateways share a slow engine's sessions.
 
-`python -m benchmarks.orders_fix` starts a local stack of its own and prints one table. Every part is a process of its
-own; CPU is user and system time of that process, from the first order to the last report.
+Every part is a process of its own; CPU is user and system time of those processes over the same window in which the
+orders are counted. An order is acknowledged and filled: two reports.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import multiprocessing
-import os
 import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
 import uuid
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import psutil
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
-from feedline.kafka.admin import watermarks
-from feedline.kafka.config import consumer_config, producer_config
+from benchmarks.measure import await_idle, cpu_seconds_of, python_contender
+from benchmarks.order_processes import Service, command, running, wait_for
+from feedline.kafka.config import producer_config
 from feedline.kafka.registry import registry_client, schema_id
-from feedline.local.ports import choose_ports
-from feedline.local.stack import StackConfig, down, up
-from feedline.orders.fix.connection import Connection
-from feedline.orders.fix.dictionary import parse
-from feedline.orders.fix.messages import message_of, terms_of
+from feedline.local.ports import HOST, choose_ports
+from feedline.local.stack import KAFKA, status
 from feedline.orders.fix.outbox import PARTITIONER
-from feedline.orders.fix.session_policy import SessionPolicy
 from feedline.orders.model import (
     EntrySource,
     EventKind,
@@ -54,8 +45,8 @@ from feedline.orders.provision import provision_orders
 from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
 
-RUN = "import sys; from feedline.cli import main; main(sys.argv[1:])"
-PARTITIONS = 12
+TITLE = "(r) Orders as FIX: two reports each"
+ALONE = "FIX engine alone"
 ORDER = Order(
     side=Side.BUY,
     orderType=OrderType.LIMIT,
@@ -65,16 +56,46 @@ ORDER = Order(
     symbol="AAPL",
     isin="US0378331005",
 )
+ANSWERED = "feedline_gateway_reports_total"
+WITHIN_S = 300.0
+# Of the slow engine: 200 messages a second at most by a session.
+SLOW_S = 0.005
 
 
-@dataclass(frozen=True)
-class Measured:
-    """cpu_s: by part."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A measurement to make. rate: orders a second that are entered, 0 for a backlog; window_s: how long is counted;
+    slow_s: what the engine takes for each message."""
 
-    what: str
-    orders: int
-    seconds: float
-    cpu_s: dict[str, float]
+    instances: int = 1
+    partitions: int = 24
+    rate: float = 0.0
+    window_s: float = 6.0
+    slow_s: float = 0.0
+
+
+RUNS: Mapping[str, Run] = {
+    "gateway, as fast as it goes": Run(),
+    "2 gateways, as fast as they go": Run(instances=2),
+    "gateway, 250 orders/s": Run(rate=250, window_s=10),
+    **{
+        f"{count} gateway{'s' if count > 1 else ''}, an engine of 200 messages/s a session": Run(
+            instances=count, slow_s=SLOW_S
+        )
+        for count in (1, 2, 4)
+    },
+}
+ORDERS_ALONE = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One run. rate: orders answered a second; cpu: seconds per 1,000 of them by part."""
+
+    instances: int
+    slow_s: float
+    rate: float
+    cpu: Mapping[str, float]
 
 
 def order_event() -> OrderEvent:
@@ -93,150 +114,117 @@ def order_event() -> OrderEvent:
     )
 
 
-def cpu_of(process: psutil.Process) -> float:
-    used = process.cpu_times()
-    return float(used.user + used.system)
-
-
-class Engine:
-    """The simulated engine as the command that it is."""
-
-    def __init__(self, home: Path) -> None:
-        self.ports = choose_ports({"fix": 0, "control": 0}, {})
-        command = [
-            *(sys.executable, "-c", RUN, "orders", "engine", "--fix-port", str(self.ports["fix"])),
-            *("--port", str(self.ports["control"]), "--folder", str(home / "engine"), "--answer", "fill"),
-        ]
-        self.process = psutil.Process(subprocess.Popen(command, stderr=subprocess.DEVNULL).pid)
-        wait_for(lambda: bool(self.status()))
-
-    def status(self) -> dict[str, Any]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['control']}/status", timeout=10) as answer:
-                return dict(json.load(answer))
-        except OSError:
-            return {}
-
-
-def wait_for(condition: Any, within_s: float = 300.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the benchmark waits for what does not come")
-        time.sleep(0.05)
-
-
-def engine_alone(home: Path, orders: int) -> Measured:
-    """A client that only makes messages, validates and sends them, and takes the reports off the queue."""
-    engine = Engine(home)
-    connection = Connection(
-        SessionPolicy(sender="GATEWAY-1", targets=("ENGINE",), folder=home / "alone", port=engine.ports["fix"])
-    )
-    events = [order_event() for _ in range(orders)]
-    connection.start()
-    try:
-        wait_for(lambda: connection.logged_on)
-        own = psutil.Process()
-        before, engine_before, started = cpu_of(own), cpu_of(engine.process), time.monotonic()
-        reports, sent = 0, 0
-        while reports < 2 * orders:
-            if sent < orders and sent - reports // 2 < 2_000:
-                event = events[sent]
-                connection.send(parse(message_of(event, terms_of(event), 0, sent), "GATEWAY-1", "ENGINE"))
-                sent += 1
-            while not connection.reports.empty():
-                connection.reports.get_nowait()
-                reports += 1
-            if sent == orders:
-                time.sleep(0.002)
-        seconds = time.monotonic() - started
-        cpu = {"client": cpu_of(own) - before, "engine": cpu_of(engine.process) - engine_before}
-    finally:
-        connection.stop()
-        engine.process.kill()
-    return Measured("FIX engine alone", orders, seconds, cpu)
-
-
-def _produce(settings: Settings, topics: OrderTopics, orders: int, rate: float | None) -> None:
+def produce(settings: Settings, topics: OrderTopics, orders: int, rate: float) -> None:
+    """New orders on orders.out, at that rate a second; 0: at once."""
     producer = Producer(producer_config(settings.kafka) | {"partitioner": PARTITIONER, "linger.ms": 5})
     number = schema_id(registry_client(settings.registry), f"{topics.out}-value", order_schema(ORDER_EVENT))
-    events = [order_event() for _ in range(orders)]
-    started = time.monotonic()
-    for index, event in enumerate(events):
-        if rate is not None:
-            time.sleep(max(0.0, started + index / rate - time.monotonic()))
-        value = encode_event(replace(event, transact_time=datetime.now(UTC)), number)
-        producer.produce(topics.out, value, event.order_id, headers=list(event_headers(event, facts_of(event))))
+    began = time.monotonic()
+    for index in range(orders):
+        if rate:
+            time.sleep(max(0.0, began + index / rate - time.monotonic()))
+        event = replace(order_event(), transact_time=datetime.now(UTC))
+        value, headers = encode_event(event, number), event_headers(event, facts_of(event))
+        while True:
+            try:
+                producer.produce(topics.out, value, event.order_id, headers=list(headers))
+                break
+            except BufferError:
+                producer.poll(0.1)
         producer.poll(0)
     producer.flush()
 
 
-def through_gateway(home: Path, settings: Settings, orders: int, rate: float | None) -> Measured:
-    topics = OrderTopics(f"bench.{uuid.uuid4().hex[:6]}.", PARTITIONS)
+@contextmanager
+def _engine(folder: Path, instances: int, slow_s: float) -> Iterator[tuple[Service, int]]:
+    """The simulated engine, and its FIX port."""
+    port = choose_ports({"fix": 0}, {})["fix"]
+    gateways = ",".join(f"GATEWAY-{number}" for number in range(1, instances + 1))
+    options = ["--fix-port", port, "--folder", folder, "--answer", "fill", "--slow", slow_s, "--gateways", gateways]
+    with running([command("engine", *options)], ready="/status") as (engine,):
+        yield engine, port
+
+
+def engine_alone(work: Path) -> Answered:
+    """A client without Kafka, as fast as it goes."""
+    with _engine(work / "alone-engine", 1, 0.0) as (engine, port):
+        before = cpu_seconds_of([engine.pid])
+        options = ["--fix-port", str(port), "--folder", str(work / "alone"), "--orders", str(ORDERS_ALONE)]
+        done = subprocess.run(python_contender("fix_alone", *options), capture_output=True, text=True, check=True)
+        spent = cpu_seconds_of([engine.pid]) - before
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    thousands = told["orders"] / 1000
+    cpu = {"client or gateway": told["cpu"] / thousands, "engine": spent / thousands}
+    return Answered(1, 0.0, told["orders"] / told["seconds"], cpu)
+
+
+def measure(home: Path, settings: Settings, run: Run, work: Path, number: int) -> Answered:
+    """Gateways and an engine on topics of their own; counted over a window in which there is always something to do."""
+    topics = OrderTopics(f"fix{number}.", run.partitions)
     provision_orders(settings, topics)
-    home = home / topics.prefix
-    home.mkdir()
-    engine = Engine(home)
-    port = choose_ports({"gateway": 0}, {})["gateway"]
-    command = [
-        *(sys.executable, "-c", RUN, "orders", "gateway", "--engine", f"127.0.0.1:{engine.ports['fix']}"),
-        *("--port", str(port), "--folder", str(home / "gateway"), "--prefix", topics.prefix),
-        *("--group", f"feedline.orders.gateway.{topics.prefix}", "--settings", os.environ["BENCH_SETTINGS"]),
+    folder = work / f"fix{number}"
+    (broker,) = [one.pid for one in status(home) if one.name == KAFKA and one.pid is not None]
+    slow = run.instances / run.slow_s * (run.window_s + 10) if run.slow_s else 30_000 * run.instances
+    orders = round(run.rate * (run.window_s + 8) if run.rate else slow)
+    filler = get_context("spawn").Process(target=produce, args=(settings, topics, orders, run.rate))
+    with _engine(folder / "engine", run.instances, run.slow_s) as (engine, port):
+        if not run.rate:
+            filler.start()
+            filler.join()
+            await_idle([broker])
+        with running(
+            [
+                command(
+                    "gateway", "--name", f"GATEWAY-{one}", "--engine", f"{HOST}:{port}", "--folder", folder / str(one),
+                    "--prefix", topics.prefix, "--group", f"feedline.orders.gateway.{topics.prefix}",
+                    "--settings", home / "settings.json",
+                )
+                for one in range(1, run.instances + 1)
+            ],
+            ready="/health",
+        ) as gateways:  # fmt: skip
+            if run.rate:
+                filler.start()
+            wait_for(lambda: all(one.metric(ANSWERED) > 100 for one in gateways), within_s=WITHIN_S)
+            time.sleep(2)
+            found = _window(run, gateways, {"engine": [engine.pid], "broker": [broker]})
+            if run.rate:
+                filler.join()
+    return found
+
+
+def _window(run: Run, gateways: Sequence[Service], others: Mapping[str, list[int]]) -> Answered:
+    parts = {"client or gateway": [one.pid for one in gateways], **others}
+    before, began = sum(one.metric(ANSWERED) for one in gateways), time.monotonic()
+    cpu_before = {part: cpu_seconds_of(pids) for part, pids in parts.items()}
+    time.sleep(run.window_s)
+    orders = (sum(one.metric(ANSWERED) for one in gateways) - before) / 2
+    seconds = time.monotonic() - began
+    cpu = {part: (cpu_seconds_of(pids) - cpu_before[part]) * 1000 / orders for part, pids in parts.items()}
+    return Answered(run.instances, run.slow_s, orders / seconds, cpu)
+
+
+def measure_all(home: Path, settings: Settings, work: Path, say: Callable[[str], None]) -> dict[str, Answered]:
+    """Every measurement, once."""
+    say(ALONE)
+    found = {ALONE: engine_alone(work)}
+    for number, (name, run) in enumerate(RUNS.items()):
+        say(name)
+        found[name] = measure(home, settings, run, work, number)
+    return found
+
+
+def table(found: Mapping[str, Answered]) -> str:
+    """Markdown; the share of linear is that of gateways which wait for the engine."""
+    parts = ("client or gateway", "engine", "broker")
+    lines = [
+        f"### {TITLE}",
+        "",
+        "| what | orders/s | of linear | " + " | ".join(f"{part}, CPU s / 1,000" for part in parts) + " |",
+        "| --- " * (3 + len(parts)) + "|",
     ]
-    gateway = psutil.Process(subprocess.Popen(command, stderr=subprocess.DEVNULL).pid)
-    try:
-        wait_for(lambda: engine.status().get("sessions"))
-        time.sleep(3)
-        gateway_before, engine_before, started = cpu_of(gateway), cpu_of(engine.process), time.monotonic()
-        feeding = multiprocessing.get_context("spawn").Process(target=_produce, args=(settings, topics, orders, rate))
-        feeding.start()
-        wait_for(lambda: _committed(settings, topics) >= orders, within_s=600)
-        seconds = time.monotonic() - started
-        cpu = {"gateway": cpu_of(gateway) - gateway_before, "engine": cpu_of(engine.process) - engine_before}
-    finally:
-        gateway.kill()
-        engine.process.kill()
-    return Measured(f"gateway at {rate:g} orders/s" if rate else "gateway, as fast as it can", orders, seconds, cpu)
-
-
-def _committed(settings: Settings, topics: OrderTopics) -> int:
-    """How many events are answered, durably: where the group's offsets are, from where the topic begins."""
-    consumer = Consumer(consumer_config(settings.kafka, group_id=f"feedline.orders.gateway.{topics.prefix}"))
-    try:
-        asked = [TopicPartition(topics.out, number) for number in range(PARTITIONS)]
-        places = consumer.committed(asked, timeout=20)
-    finally:
-        consumer.close()
-    low = {number: first for number, (first, _) in watermarks(settings.kafka, topics.out, range(PARTITIONS)).items()}
-    time.sleep(0.2)
-    return sum(max(0, place.offset - low[place.partition]) for place in places)
-
-
-def show(results: list[Measured]) -> None:
-    print("| what | orders | orders/s | CPU ms per 1,000 orders | of one core |")
-    print("| --- | ---: | ---: | --- | ---: |")
-    for one in results:
-        each = ", ".join(f"{part} {1e6 * used / one.orders:,.0f}" for part, used in one.cpu_s.items())
-        share = sum(one.cpu_s.values()) / one.seconds
-        print(f"| {one.what} | {one.orders:,} | {one.orders / one.seconds:,.0f} | {each} | {share:.0%} |")
-
-
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--orders", type=int, default=20_000)
-    options.add_argument("--seconds", type=int, default=30, help="of the paced run")
-    options.add_argument("--rate", type=float, default=250)
-    chosen = options.parse_args()
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory())).resolve()
-        settings = up(StackConfig(home=home / "stack", airflow=False))
-        stack.callback(down, home / "stack")
-        os.environ["BENCH_SETTINGS"] = str(home / "stack" / "settings.json")
-        results = [engine_alone(home, chosen.orders)]
-        results.append(through_gateway(home, settings, chosen.orders, None))
-        results.append(through_gateway(home, settings, int(chosen.rate * chosen.seconds), chosen.rate))
-        show(results)
-
-
-if __name__ == "__main__":
-    main()
+    single = next((one.rate for one in found.values() if one.slow_s and one.instances == 1), 0.0)
+    for name, one in found.items():
+        share = f"{one.rate / (single * one.instances):.1%}" if one.slow_s and one.instances > 1 else ""
+        costs = " | ".join(f"{one.cpu[part]:.2f}" if part in one.cpu else "" for part in parts)
+        lines.append(f"| {name} | {one.rate:,.0f} | {share} | {costs} |")
+    return "\n".join(lines) + "\n"

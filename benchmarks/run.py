@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import consumers, orders_end_to_end, recovery
+from benchmarks import consumers, orders_bulk, orders_end_to_end, orders_fix, orders_http, recovery
 from benchmarks.bench import Bench, Series
 from benchmarks.report import raw
 from benchmarks.stored import RESULTS, Measured, store, stored, write_tables
@@ -32,6 +32,9 @@ TITLES: Mapping[str, tuple[str, str]] = {
     "pools": ("(e) Topic to table by pool size, positions", "planned, 1 ranges at once"),
     "pools_of_feeds": ("(e) Topic to tables by pool size, ten feeds of 50 funds", "planned, 1 feeds at once"),
     "recovery": (recovery.TITLE, ""),
+    "orders_http": (orders_http.TITLE, ""),
+    "orders_bulk": (orders_bulk.TITLE, ""),
+    "orders_fix": (orders_fix.TITLE, ""),
     "orders_end_to_end": (orders_end_to_end.TITLE, ""),
 }
 
@@ -40,8 +43,14 @@ def measure(bench: Bench, name: str) -> Mapping[str, list[dict[str, Any]]]:
     """The raw figures of one comparison."""
     if name == "recovery":
         return recovery.raw(bench.recovery())
-    if name == "orders_end_to_end":
-        return bench.orders_end_to_end()
+    orders = {
+        "orders_http": bench.orders_http,
+        "orders_bulk": bench.orders_bulk,
+        "orders_fix": bench.orders_fix,
+        "orders_end_to_end": bench.orders_end_to_end,
+    }
+    if name in orders:
+        return orders[name]()
     comparisons: dict[str, Callable[[], Series]] = {
         "files_to_kafka": bench.files_to_kafka,
         "topic_to_table": bench.topic_to_table,

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmarks import orders_end_to_end, recovery
+from benchmarks import orders_bulk, orders_end_to_end, orders_fix, orders_http, recovery
 from benchmarks.measure import Run
 from benchmarks.recovery import Recovery
 from benchmarks.report import table
+
+Series = Mapping[str, list[dict[str, Any]]]
+# The comparisons whose tables are their own.
+_OWN_TABLES: Mapping[str, Callable[[Series], str]] = {
+    "recovery": lambda series: recovery.table(_made(series, Recovery)),
+    "orders_http": lambda series: orders_http.table(_made(series, orders_http.Load)),
+    "orders_bulk": lambda series: orders_bulk.table(_firsts(series, orders_bulk.Passed)),
+    "orders_fix": lambda series: orders_fix.table(
+        {name: orders_fix.Answered(**some[0]) for name, some in series.items()}
+    ),
+    "orders_end_to_end": lambda series: orders_end_to_end.table(_firsts(series, orders_end_to_end.Flow)),
+}
+T = TypeVar("T")
+
+
+def _made(series: Series, kind: Callable[..., T]) -> dict[str, list[T]]:
+    return {name: [kind(**one) for one in some] for name, some in series.items()}
+
+
+def _firsts(series: Series, kind: Callable[..., T]) -> list[T]:
+    return [some[0] for some in _made(series, kind).values()]
+
 
 RESULTS = Path(__file__).parent / "results"
 TABLES = "results.md"
@@ -34,10 +56,9 @@ class Measured:
 
     def text(self) -> str:
         """Its table, with when and on what it was measured."""
-        if self.name == "recovery":
-            made = recovery.table({name: [Recovery(**one) for one in some] for name, some in self.series.items()})
-        elif self.name == "orders_end_to_end":
-            made = orders_end_to_end.table([orders_end_to_end.Flow(**some[0]) for some in self.series.values()])
+        own = _OWN_TABLES.get(self.name)
+        if own is not None:
+            made = own(self.series)
         else:
             runs = {name: [Run(**one) for one in some] for name, some in self.series.items()}
             made = table(self.title, runs, self.ours)

@@ -6,7 +6,6 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -51,12 +50,27 @@ Examples:
     help="Name among all that run at once; the same after a restart, so that it goes on without waiting.",
 )
 @click.option("--park", default=30.0, show_default=True, help="Seconds an event waits for those of its order before.")
+@click.option(
+    "--outstanding",
+    type=click.IntRange(1),
+    default=BulkPolicy().outstanding,
+    show_default=True,
+    help="Events held at once; an instance passes at most so many in the time of a delay.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that /health and /metrics listen on.")
 @click.option("--port", default=9111, show_default=True, help="Their port; 0 takes a free one.")
 @click.option("--prefix", default="", help="Of the topics' names, when the cluster has several sets of them.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another settings file.")
 def bulk_command(
-    *, delay: str, instance: str, park: float, host: str, port: int, prefix: str, settings: Path | None
+    *,
+    delay: str,
+    instance: str,
+    park: float,
+    outstanding: int,
+    host: str,
+    port: int,
+    prefix: str,
+    settings: Path | None,
 ) -> None:
     """Enter the orders of `orders.bulk`, each after its delay, into `orders.out`, exactly once and in sequence.
 
@@ -65,9 +79,8 @@ def bulk_command(
     """
     logging.getLogger("feedline").setLevel(logging.WARNING)
     lane = LanePolicy(read_delay(delay), park_s=park)
-    entry = BulkEntry(
-        load_settings(settings), instance, policy=replace(BulkPolicy(), lane=lane), topics=OrderTopics(prefix)
-    )
+    policy = BulkPolicy(lane=lane, outstanding=outstanding)
+    entry = BulkEntry(load_settings(settings), instance, policy=policy, topics=OrderTopics(prefix))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: entry.stop())
     registry = CollectorRegistry()

@@ -89,11 +89,6 @@ class Lane:
         """Whether no more may be taken before something is done."""
         return self.progress.span >= MAX_SPAN
 
-    def next_due(self) -> float | None:
-        """When there is something to do next."""
-        times = [heap[0][0] for heap in (self._schedule, self._parking) if heap]
-        return min(times, default=None)
-
     def refuse(self, taken: Taken, code: str, reason: str, now: float) -> None:
         """A message that can be no event of an order, whatever comes."""
         if self.progress.take(taken.offset):

@@ -44,14 +44,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BulkPolicy:
-    """lane: what becomes of events. at_once: events of a transaction; linger_s: how long a transaction waits for more
-    after the last; outstanding: events held in memory; transaction_s: after so long the broker gives an open
-    transaction up; call_s: how long one call to the broker may take; session_s: without a heartbeat for so long an
-    instance has lost its partitions; idle_commit_s: how often progress without output is committed."""
+    """lane: what becomes of events. at_once: events of a transaction; linger_s: how long events are gathered for one,
+    which costs as much for one event as for a hundred; outstanding: events held in memory; transaction_s: after so long
+    the broker gives an open transaction up; call_s: how long one call to the broker may take; session_s: without a
+    heartbeat for so long an instance has lost its partitions; idle_commit_s: how often progress without output is
+    committed."""
 
     lane: LanePolicy = field(default_factory=default_policy)
     at_once: int = 2_000
-    linger_s: float = 0.01
+    linger_s: float = 0.025
     outstanding: int = 20_000
     transaction_s: float = 10.0
     call_s: float = 30.0
@@ -150,11 +151,10 @@ class BulkEntry:
         return Producer(settings)
 
     def _step(self, consumer: Consumer, producer: Producer) -> None:
-        first = consumer.poll(self._wait_s())
+        messages = consumer.consume(self._policy.at_once, self._policy.linger_s)
         self._since_beat = time.monotonic()
-        if first is not None:
-            for message in (first, *consumer.consume(self._policy.at_once, 0)):
-                self._take(message)
+        for message in messages:
+            self._take(message)
         now = time.monotonic()
         found = [(lane, due) for lane in list(self._lanes.values()) for due in lane.due(now, self._policy.at_once)]
         if found or now - self._committed_at > self._policy.idle_commit_s:
@@ -162,12 +162,6 @@ class BulkEntry:
         if self._reset:
             self._begin_again(consumer)
         self._hold_back(consumer)
-
-    def _wait_s(self) -> float:
-        """Until something is due, but long enough for a transaction to hold many events."""
-        times = [due for lane in self._lanes.values() if (due := lane.next_due()) is not None]
-        wait = min(times) - time.monotonic() if times else self._policy.idle_commit_s
-        return min(max(wait, self._policy.linger_s), 0.5)
 
     def _take(self, message: Message) -> None:
         error = message.error()

@@ -44,7 +44,7 @@ class Stages:
 
 def look(bulk_url: str, gateway_url: str, engine_url: str) -> Stages:
     """The counts now."""
-    bulk, gateway, engine = _metrics(bulk_url), _metrics(gateway_url), _json(f"{engine_url}/status")
+    bulk, gateway, engine = metrics_of(bulk_url), metrics_of(gateway_url), _json(f"{engine_url}/status")
     left = [
         _number(bulk, "feedline_orders_bulk_open"),
         _number(bulk, "feedline_orders_bulk_parked"),
@@ -86,7 +86,7 @@ def _number(metrics: Mapping[str, float] | None, name: str) -> int | None:
     return None if metrics is None else int(metrics.get(name, 0))
 
 
-def _metrics(url: str) -> dict[str, float] | None:
+def metrics_of(url: str) -> dict[str, float] | None:
     """Every metric by name, summed over its labels."""
     try:
         with urllib.request.urlopen(f"{url}/metrics", timeout=REQUEST_S) as answer:  # noqa: S310  a service of ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -38,6 +39,7 @@ _STATUSES: Mapping[str, OrdStatus] = {
     "E": OrdStatus.PENDING_REPLACE,
 }
 _ZERO = Decimal(0)
+_TIMESTAMP = re.compile(r"\d{8}-\d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
 
 def is_status(fields: Mapping[str, str]) -> bool:
@@ -89,6 +91,6 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
 
 def moment(text: str) -> datetime:
     """A UTCTimestamp, with or without a fraction of up to nine digits."""
-    second, _, fraction = text.partition(".")
-    micros = int((fraction + "000000")[:6]) if fraction else 0
-    return datetime.strptime(second, "%Y%m%d-%H:%M:%S").replace(microsecond=micros, tzinfo=UTC)
+    if not _TIMESTAMP.fullmatch(text):
+        raise ValueError(f"{text!r} is no UTCTimestamp")
+    return datetime.fromisoformat(f"{text[:8]}T{text[9:]}").replace(tzinfo=UTC)
