@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from confluent_kafka import Message
@@ -43,6 +43,8 @@ MOVE_EMPTY_S = 60.0
 SESSION = {"session.timeout.ms": 10_000}
 # Shorter than a planned load's: the engine tries again by itself, and must notice that it shall end.
 FENCE_BUDGET_S = 30.0
+# How often a load that waits for its turn looks whether the others get on.
+TURN_LOOK_S = 1.0
 
 
 def loading_policy(
@@ -85,6 +87,8 @@ class FeedLoader:
         self._connections: set[SnowflakeConnection] = set()
         self._idle: list[SnowflakeConnection] = []
         self._turn = threading.Lock()
+        # Steps that all loads have taken together.
+        self._steps = 0
         self._lock = threading.Lock()
         # Where the next load of a claim begins: at its checkpoint, whatever of it was read or passed over since.
         self._loaded_to: dict[tuple[Place, int], int] = {}
@@ -166,6 +170,8 @@ class FeedLoader:
             return
 
         def require_held(step: Step) -> None:
+            self._steps += 1
+            work.progressed()
             # Returning would say that all of it is done, also that of the partitions which are left.
             if step in {Step.PREPARED, Step.COMMITTING} and not work.held:
                 raise LostRaceError(
@@ -183,7 +189,7 @@ class FeedLoader:
             on_bad_batch=self._reporter.refuse,
             on_step=require_held,
             policy=LoadPolicy(fence_budget_s=FENCE_BUDGET_S),
-            turn=self._turn,
+            turn=_Turn(self._turn, lambda: self._steps, work),
         )
         self._count(result)
         self._moved_at = time.monotonic()
@@ -256,6 +262,25 @@ class FeedLoader:
             self.error_batches += result.error_batches
             self.duplicate_batches += result.duplicate_batches
             self.transactions += result.transactions
+
+
+class _Turn:
+    """The turn of a load's transactions. Whoever waits for it gets on as the load does that has it. steps: how many
+    all loads have taken."""
+
+    def __init__(self, lock: threading.Lock, steps: Callable[[], int], work: Work) -> None:
+        self._lock, self._steps, self._work = lock, steps, work
+
+    def __enter__(self) -> None:
+        seen = self._steps()
+        while not self._lock.acquire(timeout=TURN_LOOK_S):
+            now = self._steps()
+            if now != seen:
+                seen = now
+                self._work.progressed()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 @contextmanager

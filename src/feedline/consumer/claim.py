@@ -30,6 +30,7 @@ class Claim:
         "in_hand",
         "lanes",
         "moved_at",
+        "progressed_at",
         "seen_next",
         "start",
         "tracker",
@@ -59,6 +60,8 @@ class Claim:
         self.committed = -1
         self.seen_next = start
         self.moved_at = time.monotonic()
+        # When a handler that has messages of it began, or said that it gets on.
+        self.progressed_at = 0.0
 
     @property
     def finished(self) -> bool:
@@ -95,6 +98,12 @@ class Work:
     def claims(self) -> dict[tuple[str, int], Claim]:
         """By topic and partition."""
         return {entry[1].where: entry[1] for entry in self.entries}
+
+    def progressed(self) -> None:
+        """A handler that takes long says so now and then, so that it is not taken to be stuck."""
+        now = time.monotonic()
+        for entry in self.entries:
+            entry[1].progressed_at = now
 
     @property
     def held(self) -> bool:

@@ -82,8 +82,10 @@ class Handling:
 
     def _call(self, part: list[Entry]) -> None:
         """Handles a batch; of a poisoned one everything but the culprits, which are reported."""
+        work = Work(part)
+        work.progressed()
         try:
-            self._handler(Work(part))
+            self._handler(work)
         except self._policy.poison as error:
             if len(part) > 1:
                 # The handler is idempotent: halves find the culprits among many in few calls.

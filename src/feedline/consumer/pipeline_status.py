@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionStatus:
     """next_offset: everything below is dealt with. end: the topic's readable end, None when not known yet.
-    stalled_s: seconds since the last progress while there is lag; 0 without lag."""
+    stalled_s: seconds since the last progress while there is lag, that of the work it waits for included; 0 without
+    lag."""
 
     topic: str
     partition: int

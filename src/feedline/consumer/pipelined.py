@@ -20,6 +20,7 @@ from feedline.consumer.ownership import REQUEST_S, Ownership, Positions
 from feedline.consumer.pipeline_policy import PipelinePolicy
 from feedline.consumer.pipeline_status import PartitionStatus, PipelineStatus
 from feedline.consumer.pool import WorkerPool
+from feedline.consumer.progress import Progress
 from feedline.consumer.ranges import PartitionSpan
 from feedline.consumer.readable_ends import ReadableEnds
 from feedline.consumer.schedule import Schedule
@@ -90,6 +91,7 @@ class PipelinedConsumer:
         self._in_flight_bytes = 0
         self._handled = 0
         self._full_since: float | None = None
+        self._progress = Progress()
         self._status = PipelineStatus()
 
     def __enter__(self) -> Self:
@@ -305,7 +307,7 @@ class PipelinedConsumer:
                 self._in_flight_bytes -= size
                 if claim.held:
                     claim.tracker.complete(offset)
-                    claim.moved_at = now
+                    self._progress.done(claim, now)
 
     def _give_up(self, entries: Sequence[Entry]) -> None:
         self._in_flight -= len(entries)
@@ -340,9 +342,10 @@ class PipelinedConsumer:
         now = time.monotonic()
         if self._status.workers and not last and now - self._status.taken_at < STATUS_S:
             return
-        ends = self._ends.ends
+        claims = self._ownership.snapshot()
+        self._progress.look(claims)
         self._status = PipelineStatus(
-            partitions=tuple(_status(claim, ends.get(claim.where), now) for claim in self._ownership.snapshot()),
+            partitions=tuple(self._look(claim, now) for claim in claims),
             workers=self._pool.size,
             in_flight=self._in_flight,
             in_flight_bytes=self._in_flight_bytes,
@@ -355,22 +358,22 @@ class PipelinedConsumer:
             ends_age_s=self._ends.age_s,
         )
 
-
-def _status(claim: Claim, end: int | None, now: float) -> PartitionStatus:
-    next_offset = claim.tracker.next_offset
-    if next_offset != claim.seen_next:
-        claim.seen_next, claim.moved_at = next_offset, now
-    end = end if claim.end is None else claim.end
-    behind = end is not None and end > next_offset
-    if not behind:
-        claim.moved_at = now
-    return PartitionStatus(
-        topic=claim.where[0],
-        partition=claim.where[1],
-        next_offset=next_offset,
-        committed=claim.committed,
-        end=end,
-        in_flight=claim.tracker.in_flight,
-        backing_off=claim.failing > 0,
-        stalled_s=now - claim.moved_at if behind else 0.0,
-    )
+    def _look(self, claim: Claim, now: float) -> PartitionStatus:
+        next_offset = claim.tracker.next_offset
+        if next_offset != claim.seen_next:
+            claim.seen_next, claim.moved_at = next_offset, now
+        end = self._ends.ends.get(claim.where) if claim.end is None else claim.end
+        behind = end is not None and end > next_offset
+        if not behind:
+            claim.moved_at = now
+        since = self._progress.since(claim, queue_is_full=self._full_since is not None)
+        return PartitionStatus(
+            topic=claim.where[0],
+            partition=claim.where[1],
+            next_offset=next_offset,
+            committed=claim.committed,
+            end=end,
+            in_flight=claim.tracker.in_flight,
+            backing_off=claim.failing > 0,
+            stalled_s=now - since if behind else 0.0,
+        )
