@@ -17,7 +17,6 @@ from typing import Any
 
 from feedline.cli import main
 from feedline.orders.fix.connection import Connection
-from feedline.orders.fix.gateway import Gateway
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.outbox import Outbox
 from feedline.orders.fix.ownership import Ownership
@@ -59,7 +58,7 @@ def die_here(options: dict[str, Any]) -> None:
         case Step.DURABLE:
             _before(Outbox, "state", die)
         case Step.SETTLED:
-            _before(Gateway, "_done", die)
+            _before(Ownership, "done", die)
 
 
 def _before(owner: Any, name: str, step: Callable[..., None]) -> None:

@@ -38,6 +38,8 @@ from feedline.warehouse.connection import open_warehouse
 AWAY_FROM, AWAY_FOR = 0.4, 0.2
 # What the engine answers, one after the other, so that orders end in different states.
 MOODS = ("fill", "partial", "ack")
+# New orders, amendments and cancellations that it rejects each time, as they come.
+REJECTED = 10
 TELL_S = 5.0
 DRAINED_WITHIN_S = 600.0
 
@@ -158,7 +160,7 @@ def _watch(run: _Run, threads: list[threading.Thread]) -> None:
         at = time.monotonic() - began
         if at >= next_mood:
             next_mood = at + mood_s
-            tell(run.services.url(ENGINE), "/behaviour", {"answer": next(moods)})
+            tell(run.services.url(ENGINE), "/behaviour", {"answer": next(moods), "reject_next": REJECTED})
         if not away and at >= AWAY_FROM * run.seconds:
             away = True
             tell(run.services.url(ENGINE), "/away", {"seconds": AWAY_FOR * run.seconds})

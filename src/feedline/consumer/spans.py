@@ -24,15 +24,18 @@ def read_spans(
     *,
     group: str,
     timeout_s: float = TIMEOUT_SECONDS,
+    uncommitted: bool = False,
 ) -> Generator[Message]:
     """The messages of each partition from its first offset to the one before its second, in offset order.
 
-    group: `assign` needs a name though no group is joined, and nothing is committed under it. Holds a few hundred
+    group: `assign` needs a name though no group is joined, and nothing is committed under it. uncommitted: also what
+    lies in or behind transactions that are open. Holds a few hundred
     messages at a time. Raises BrokerUnavailableError when nothing comes for `timeout_s`. The client is closed when
     the iterator ends, fails or is closed.
     """
     left = {partition: end for partition, (start, end) in spans.items() if start < end}
-    consumer = Consumer(consumer_config(kafka, group_id=group) | {"enable.partition.eof": True})
+    level = {"isolation.level": "read_uncommitted"} if uncommitted else {}
+    consumer = Consumer(consumer_config(kafka, group_id=group) | {"enable.partition.eof": True} | level)
     try:
         consumer.assign([TopicPartition(topic, partition, spans[partition][0]) for partition in left])
         deadline = time.monotonic() + timeout_s

@@ -10,7 +10,9 @@ import pytest
 from tests.integration.orders.order_world import PARTITIONS
 
 from feedline.orders.engine.book import Verdict
+from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.model import EventKind, ExecType
+from order_flow.fix_client import FixClient, new_order
 from order_flow.flow import Flow, event, flow, lives
 from order_flow.gateway_process import Step
 
@@ -62,6 +64,49 @@ def test_gaps_wait_repeats_are_dropped_and_what_does_not_fit_is_refused(running:
     assert reasons == {"OrderRefused": 2, "OrderParked": 1}
     assert all(headers["originalTopic"] == running.topics.out.encode() for headers in running.refused())
     running.wait_for(lambda: running.metrics().get("repeats_total") == 1, "the repeat is counted")
+
+
+def test_what_comes_behind_a_cancellation_waits_for_the_engine_s_answer_through_a_kill(running: Flow):
+    running.control("/behaviour", {"answer": "ack"})
+    running.start_gateway()
+    running.produce([event("on", 1, NEW), event("over", 1, NEW)])
+    assert running.await_settled().clean, str(running.check())
+    running.control("/behaviour", {"answer": "hold"})
+    running.produce([event("on", 2, CANCEL), event("on", 3, AMEND), event("on", 4, CANCEL)])
+    running.wait_for(lambda: running.metrics().get("waiting") == 2, "two events wait")
+    running.kill("GATEWAY-1")
+    running.again("GATEWAY-1")
+    running.wait_for(lambda: running.metrics().get("waiting") == 2, "they wait again")
+    running.control("/behaviour", {"answer": "ack", "reject_next": 1})
+    assert running.await_settled().clean, str(running.check())
+    named = {one.cl_ord_id: one.orig_cl_ord_id for one in running.book() if one.verdict == Verdict.BOOKED}
+    assert named == {"on-1": None, "over-1": None, "on-2": "on-1", "on-3": "on-1", "on-4": "on-3"}
+    running.produce([event("over", 2, CANCEL)])
+    running.produce([event("over", 3, AMEND), event("on", 5, AMEND)], expected=False)
+    assert running.await_settled().clean, str(running.check())
+    running.wait_for(lambda: len(running.refused()) == 2, "what follows a taken cancellation is refused")
+    assert {one["reason"] for one in running.refused()} == {b"the order is CANCELLED: no event may follow"}
+    running.wait_for(lambda: running.metrics().get("in_flight") == 0, "nothing is under way")
+    assert not any(one.verdict == Verdict.UNMARKED_COPY for one in running.book())
+
+
+def test_a_report_that_cannot_be_ours_is_kept_as_it_came(running: Flow):
+    running.control("/behaviour", {"answer": "hold"})
+    with FixClient(running.ports["fix"]) as somebody:
+        somebody.logon()
+        somebody.send("D", new_order("theirs"))
+        somebody.settle()
+    running.start_gateway("GATEWAY-1", "--reset-session")
+    running.wait_for(lambda: running.metrics().get("session_up") == 1, "the session is on")
+    running.control("/behaviour", {"answer": "ack"})
+    running.wait_for(running.refused, "it is on the topic of errors")
+    [told] = running.read(running.topics.error, 1)
+    headers = dict(told.headers())
+    assert (headers["errorCode"], headers["contentType"]) == (b"ReportRefused", b"application/fix")
+    assert b"'theirs' is none of ours" in headers["reason"]
+    assert fields_of(told.value().decode())["11"] == "theirs"
+    running.produce([event("o1", 1, NEW)])
+    running.wait_for(lambda: [one.cl_ord_id for one in running.reports()] == ["o1-1"], "it goes on with ours")
 
 
 def test_nothing_is_lost_while_the_engine_is_away_and_little_is_read(running: Flow):

@@ -7,15 +7,20 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from confluent_kafka import Producer
 from fastapi.testclient import TestClient
 from tests.integration.orders.order_world import BODY, await_ready, body, events_of, messages_of
+from tests.unit.orders.orders_made import event
 
+from feedline.kafka.config import producer_config
 from feedline.orders.entry.app import LIMITS, create_app
 from feedline.orders.entry.policy import EntryPolicy
-from feedline.orders.model import Accepted, EventKind, apply, decode_event, facts_of
+from feedline.orders.fix.states import Held
+from feedline.orders.model import Accepted, EventKind, Status, apply, decode_event, event_headers, facts_of
 from feedline.services.auth import AccessConfig, Authenticator
 from feedline.services.limits import Limits
 
@@ -83,15 +88,84 @@ def test_a_life_over_http_leaves_in_sequence(service, stack, topics):
     assert (gap.status_code, gap.json()["expectedSequence"]) == (409, 3)
     other = service.put(f"/orders/{order_id}", json={**amended, "order": {**BODY["order"], "quantity": "151"}})
     assert other.status_code == 409
-    assert service.post(f"/orders/{order_id}/cancel", json={**CANCEL, "sequence": 3}).status_code == 201
-    late = service.put(f"/orders/{order_id}", json={**amended, "sequence": 4})
-    assert (late.status_code, "CANCELLED" in late.json()["detail"]) == (409, True)
+    cancelled = service.delete(f"/orders/{order_id}", params={**CANCEL, "sequence": 3})
+    again = service.post(f"/orders/{order_id}/cancel", json={**CANCEL, "sequence": 3})
+    assert (cancelled.status_code, again.status_code) == (201, 200)
+    assert cancelled.json() == again.json()
+    unnamed = service.delete(f"/orders/{order_id}", params={"sequence": "three", **CANCEL})
+    assert (unnamed.status_code, unnamed.json()["errors"][0]["place"]) == (422, ["sequence"])
     assert service.put("/orders/nobody-s", json=amended).status_code == 404
     kinds = [(one.sequence, one.kind) for one in events_of(stack.settings.kafka, topics.out)]
     assert kinds == [(1, EventKind.NEW), (2, EventKind.AMEND), (3, EventKind.CANCEL)]
 
 
 CANCEL = {"accountId": BODY["accountId"], "product": BODY["product"]}
+
+
+def answer_cancellation(kafka, topics, order_id, status):
+    """As the gateway does when the engine has answered the order's last event."""
+    mine = [one for one in messages_of(kafka, topics.out) if one.key() == order_id.encode()]
+    state = None
+    for one in mine:
+        state = apply(state, facts_of(decode_event(one.value()))).state
+    producer = Producer(producer_config(kafka))
+    value = Held(replace(state, status=status), "").encode()
+    producer.produce(topics.states, value, order_id, partition=mine[0].partition())
+    assert producer.flush(60) == 0
+
+
+@pytest.mark.parametrize("status", [Status.OPEN, Status.CANCELLED])
+def test_what_follows_a_cancellation_waits_until_the_engine_has_answered(service, stack, topics, status):
+    order_id = service.post("/orders", content=body()).json()["orderId"]
+    assert service.delete(f"/orders/{order_id}", params={**CANCEL, "sequence": 2}).status_code == 201
+    amended = {**BODY, "sequence": 3}
+    waits = service.put(f"/orders/{order_id}", json=amended)
+    told = waits.json()
+    assert (waits.status_code, told["pendingSequence"], told["outcome"]) == (409, 2, "not entered")
+    assert waits.headers["Retry-After"]
+    answer_cancellation(stack.settings.kafka, topics, order_id, status)
+    answer = service.put(f"/orders/{order_id}", json=amended)
+    if status is Status.OPEN:
+        assert answer.status_code == 201, answer.text
+    else:
+        assert (answer.status_code, "CANCELLED" in answer.json()["detail"]) == (409, True)
+
+
+def test_an_order_older_than_what_an_instance_reads_back_is_found(instance, stack, topics):
+    with instance() as first:
+        old, gone = (first.post("/orders", content=body(), headers={"Idempotency-Key": key}) for key in "ab")
+        order_id = old.json()["orderId"]
+        amended = {**BODY, "sequence": 2, "order": {**BODY["order"], "quantity": "150"}}
+        second = first.put(f"/orders/{order_id}", json=amended)
+        assert second.status_code == 201
+        other = gone.json()["orderId"]
+        assert first.delete(f"/orders/{other}", params={**CANCEL, "sequence": 2}).status_code == 201
+    answer_cancellation(stack.settings.kafka, topics, other, Status.CANCELLED)
+    with instance(policy=EntryPolicy(remember_hours=1e-9)) as later:
+        assert later.get("/metrics").text.count("feedline_orders_entry_remembered_orders 0.0") == 1
+        used = later.put(f"/orders/{order_id}", json={**amended, "order": {**BODY["order"], "quantity": "7"}})
+        assert (used.status_code, "used by another" in used.json()["detail"]) == (409, True)
+        assert later.put(f"/orders/{order_id}", json=amended).json() == second.json()
+        gap = later.put(f"/orders/{order_id}", json={**amended, "sequence": 4})
+        assert (gap.status_code, gap.json()["expectedSequence"]) == (409, 3)
+        assert later.put(f"/orders/{order_id}", json={**amended, "sequence": 3}).status_code == 201
+        assert [one["sequence"] for one in later.get(f"/orders/{order_id}").json()["events"]] == [1, 2, 3]
+        over = later.put(f"/orders/{other}", json={**amended, "sequence": 3})
+        assert (over.status_code, "CANCELLED" in over.json()["detail"]) == (409, True)
+    entered = [(one.order_id, one.sequence) for one in events_of(stack.settings.kafka, topics.out)]
+    assert sorted(entered) == sorted([(order_id, 1), (order_id, 2), (order_id, 3), (other, 1), (other, 2)])
+
+
+def test_an_order_entered_in_bulk_is_told_to_be_amended_there(service, stack, topics):
+    in_bulk = event(order_id="bulk-1")
+    producer = Producer(producer_config(stack.settings.kafka))
+    producer.produce(topics.out, b"", "bulk-1", headers=list(event_headers(in_bulk, facts_of(in_bulk))))
+    assert producer.flush(60) == 0
+    deadline = time.monotonic() + 60
+    while (answer := service.put("/orders/bulk-1", json={**BODY, "sequence": 2})).status_code == 404:
+        assert time.monotonic() < deadline
+    assert (answer.status_code, "entered in bulk" in answer.json()["detail"]) == (409, True)
+    assert "entered in bulk" in service.get("/orders/bulk-1").json()["detail"]
 
 
 def test_one_key_is_one_order_on_every_instance_and_after_a_restart(instance, stack, topics, order_keys):

@@ -20,7 +20,7 @@ from order_flow.flow import event
 def sent(kind: EventKind, product: Product, sequence: int) -> dict[str, str]:
     made = event("7f0c", sequence, kind, product)
     terms = terms_of(made if made.order is not None else event("7f0c", sequence - 1, EventKind.AMEND, product))
-    return fields_of(parse(message_of(made, terms, 3, 41), "GATEWAY-1", "ENGINE").toString())
+    return fields_of(parse(message_of(made, terms, sequence - 1, 3, 41), "GATEWAY-1", "ENGINE").toString())
 
 
 @pytest.mark.parametrize("product", list(Product))

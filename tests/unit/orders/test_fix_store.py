@@ -24,7 +24,7 @@ def write(store: StoreFiles, entries: list[tuple[int, int]], next_number: int) -
     header, body = b"", b""
     for number, offset in entries:
         made = event(f"o{offset}", 1, EventKind.NEW)
-        text = (HEAD + message_of(made, terms_of(made), 2, offset) + "10=000\x01").encode()
+        text = (HEAD + message_of(made, terms_of(made), 0, 2, offset) + "10=000\x01").encode()
         header += b"%d,%d,%d " % (number, len(body), len(text))
         body += text
     store.part("header").write_bytes(header)

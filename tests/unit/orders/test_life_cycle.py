@@ -20,9 +20,11 @@ from feedline.orders.model import (
     Repeat,
     Side,
     Status,
+    answered,
     apply,
     conclude,
     facts_of,
+    must_wait,
 )
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
@@ -63,7 +65,41 @@ def test_what_is_accepted_is_one_life_without_gap_repeat_or_after_life(arriving)
     kinds = [one.kind for one in accepted]
     assert kinds[:1] in ([], [NEW])
     assert NEW not in kinds[1:]
-    assert CANCEL not in kinds[:-1]
+
+
+# What the engine may say of the order, and of its last event.
+SAID = st.sampled_from(["taken", "rejected", *(one for one in Status if one.is_final)])
+
+
+@given(st.lists(st.one_of(st.sampled_from([AMEND, CANCEL]), SAID), max_size=30))
+def test_a_cancellation_ends_an_order_when_the_engine_takes_it_and_a_rejected_one_changes_nothing(happening):
+    state, before = after(event()), Status.OPEN
+    for one in happening:
+        last = state
+        if isinstance(one, EventKind):
+            verdict = apply(state, facts_of(event(state.sequence + 1, one)))
+            assert isinstance(verdict, Refused if last.status.is_final else Accepted)
+            state = verdict.state if isinstance(verdict, Accepted) else state
+            assert must_wait(state, facts_of(event(state.sequence + 1, AMEND))) == (not state.status.is_final)
+            assert not must_wait(state, facts_of(event(state.sequence, AMEND)))
+        elif isinstance(one, Status):
+            state = conclude(state, one)
+            assert state.status is (last.status if last.status.is_final else one)
+        else:
+            state = answered(state, state.sequence, rejected=one == "rejected")
+            ends = last.status is Status.PENDING_CANCEL and one == "taken"
+            assert state.status is (
+                Status.CANCELLED if ends else Status.OPEN if last.status.is_pending else last.status
+            )
+        assert state.contents[: len(last.contents)] == last.contents
+        assert not (before.is_final and state.status is not before)
+        before = state.status
+
+
+def test_an_answer_to_an_earlier_event_decides_nothing():
+    state = after(event(), event(2, CANCEL))
+    assert answered(state, 1, rejected=True) == state
+    assert answered(state, 3, rejected=False) == state
 
 
 @given(st.integers(1, 6), st.data())
@@ -117,6 +153,7 @@ def test_nothing_follows_what_the_engine_has_concluded(status):
     for one in (event(2, AMEND), event(2, CANCEL), event(7, AMEND)):
         assert isinstance(apply(state, facts_of(one)), Refused)
     assert conclude(state, Status.OPEN) == state
+    assert answered(state, 1, rejected=False) == state
 
 
 def test_over_http_an_order_is_its_clients_alone():

@@ -175,6 +175,8 @@ class Lane:
             known = self._book.find(order_id)
             expected = known.state.sequence + 1 if known else 1
             reason = f"sequence {expected} has not come within {self._policy.park_s:g} s of sequence {sequence}"
+            if known is None:
+                reason += "; an order that was entered over HTTP is amended and cancelled over HTTP"
             self._add(now, Due(taken, Fate.REFUSE, STILL_MISSING, reason))
 
     def _add(self, when: float, due: Due) -> None:

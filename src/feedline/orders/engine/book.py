@@ -71,10 +71,12 @@ class Report:
 
 @dataclass(slots=True)
 class Book:
-    """arrivals and reports as the file has them; `unsent`: reports that were given and perhaps not sent."""
+    """entries: as the file has them, and of these the arrivals, and the reports by ClOrdID; unsent: reports that were
+    given and perhaps not sent."""
 
     folder: Path
     epoch: int = 0
+    entries: list[Arrival | Report] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     reports: dict[str, list[Report]] = field(default_factory=dict)
     unsent: dict[str, Report] = field(default_factory=dict)
@@ -114,22 +116,28 @@ class Book:
 
     def forget(self, since: datetime) -> int:
         """Loses what came since then, as an engine that was restored from a backup has; how many messages."""
-        keep = [one for one in self.arrivals if datetime.fromisoformat(one.at) < since]
-        lost = len(self.arrivals) - len(keep)
-        known = {one.cl_ord_id for one in keep if one.verdict == Verdict.BOOKED}
-        reports = {name: given for name, given in self.reports.items() if name in known}
+        kept = [one for one in self.arrivals if datetime.fromisoformat(one.at) < since]
+        lost = len(self.arrivals) - len(kept)
+        known = {one.cl_ord_id for one in kept if one.verdict == Verdict.BOOKED}
+        remembered = set(map(id, kept))
+        entries = [
+            one
+            for one in self.entries
+            if (id(one) in remembered if isinstance(one, Arrival) else one.cl_ord_id in known)
+        ]
         epoch = self.epoch + 1
         self.close()
         path = self.folder / FILE
         path.rename(self.folder / f"{FILE}.{epoch}")
-        self.epoch, self.arrivals, self.reports, self.unsent = epoch, [], {}, {}
+        self.epoch, self.entries, self.arrivals, self.reports, self.unsent = epoch, [], [], {}, {}
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._write({"epoch": epoch})
-        for arrival in keep:
-            self.add(arrival, [])
-        for given in reports.values():
-            self.add(None, given)
-            self.sent(given)
+        for one in entries:
+            if isinstance(one, Arrival):
+                self.add(one, [])
+            else:
+                self.add(None, [one])
+                self.sent([one])
         return lost
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -142,9 +150,12 @@ class Book:
         if "epoch" in line:
             self.epoch = line["epoch"]
         if "arrival" in line:
-            self.arrivals.append(Arrival(**line["arrival"]))
+            arrival = Arrival(**line["arrival"])
+            self.arrivals.append(arrival)
+            self.entries.append(arrival)
         for document in line.get("reports", ()):
             report = Report(**document)
+            self.entries.append(report)
             self.reports.setdefault(report.cl_ord_id, []).append(report)
             self.unsent[report.exec_id] = report
         for exec_id in line.get("sent", ()):

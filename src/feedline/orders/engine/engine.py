@@ -148,7 +148,7 @@ class Engine:
             order = self._orders.order(order_id)
             if order is None:
                 raise ConfigurationError(f"the engine has no order {order_id}")
-            message = next(one for one in reversed(self._book.arrivals) if one.cl_ord_id == order.cl_ord_id)
+            message = next(one for one in reversed(self._book.arrivals) if one.cl_ord_id == order.standing)
             answers = self._answers(order, message)
             answers.fill(order.open_quantity if quantity is None else quantity)
             self._give(None, answers)
@@ -202,9 +202,7 @@ class Engine:
             self._book.add(arrival, [])
             return
         answers = self._answers(order, arrival)
-        answers.answer(Answer.REJECT if behaviour.reject_next else behaviour.answer)
-        if behaviour.reject_next:
-            self._behaviour = replace(self._behaviour, reject_next=behaviour.reject_next - 1)
+        answers.answer(self._next_answer())
         self._book.add(arrival, answers.reports)
         if behaviour.drop_after:
             self._behaviour = replace(self._behaviour, drop_after=behaviour.drop_after - 1)
@@ -219,8 +217,15 @@ class Engine:
         held, self._held = self._held, []
         for arrival in held:
             answers = self._answers(self._orders.by_cl_ord_id(arrival.cl_ord_id), arrival)
-            answers.answer(self._behaviour.answer)
+            answers.answer(self._next_answer())
             self._give(None, answers)
+
+    def _next_answer(self) -> Answer:
+        left = self._behaviour.reject_next
+        if not left:
+            return self._behaviour.answer
+        self._behaviour = replace(self._behaviour, reject_next=left - 1)
+        return Answer.REJECT
 
     def _answers(self, order: ledger.EngineOrder, message: Arrival) -> ledger.Answers:
         given = len(self._book.reports.get(message.cl_ord_id, ()))

@@ -23,10 +23,12 @@ _PRICE = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOrder:
-    """An order after what was booked of it. fields: the FIX fields that say how it stands; status: OrdStatus."""
+    """An order after what was booked of it. cl_ord_id: of its last message; standing: of the last that was taken, by
+    which the next has to name it; fields: the FIX fields that say how it stands; status: OrdStatus."""
 
     order_id: str
     cl_ord_id: str
+    standing: str
     sequence: int
     session: str
     fields: Mapping[str, str]
@@ -82,13 +84,15 @@ class Orders:
     def __init__(self, book: Book) -> None:
         self._orders: dict[str, EngineOrder] = {}
         self._owner: dict[str, str] = {}
-        for arrival in book.arrivals:
-            if arrival.verdict == Verdict.BOOKED:
-                self.take(arrival)
-                for report in book.reports.get(arrival.cl_ord_id, ()):
-                    self._reported(report, arrival)
-            elif arrival.verdict == Verdict.COPY:
-                self.move(arrival)
+        messages: dict[str, Arrival] = {}
+        for entry in book.entries:
+            if isinstance(entry, Report):
+                self._reported(entry, messages[entry.cl_ord_id])
+            elif entry.verdict == Verdict.BOOKED:
+                messages[entry.cl_ord_id] = entry
+                self.take(entry)
+            elif entry.verdict == Verdict.COPY:
+                self.move(entry)
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -112,7 +116,7 @@ class Orders:
         held = self._orders.get(order_id)
         if fields["35"] == NEW:
             return Verdict.BOOKED if held is None and sequence == 1 else Verdict.OUT_OF_SEQUENCE
-        follows = held is not None and fields["41"] == held.cl_ord_id and sequence == held.sequence + 1
+        follows = held is not None and fields["41"] == held.standing and sequence == held.sequence + 1
         return Verdict.BOOKED if follows else Verdict.OUT_OF_SEQUENCE
 
     def take(self, arrival: Arrival) -> EngineOrder:
@@ -120,6 +124,7 @@ class Orders:
         held = self._orders.get(arrival.order_id)
         same = {"cl_ord_id": arrival.cl_ord_id, "sequence": arrival.sequence, "session": arrival.session}
         if held is None:
+            same["standing"] = arrival.cl_ord_id
             order = EngineOrder(order_id=arrival.order_id, fields=arrival.fields, **same)  # type: ignore[arg-type]
         else:
             order = replace(held, **same)  # type: ignore[arg-type]
@@ -138,8 +143,10 @@ class Orders:
         """The order after a report of it, read back from the book."""
         order = self._orders[report.order_id]
         replaced = f"{SOH}150=5{SOH}" in report.body
+        taken = replaced or f"{SOH}150=4{SOH}" in report.body
         self._orders[report.order_id] = replace(
             order,
+            standing=report.cl_ord_id if taken else order.standing,
             fields=message.fields if replaced else order.fields,
             status=report.status,
             filled=Decimal(report.filled),
@@ -172,6 +179,7 @@ class Answers:
             self._cancel_reject("2", "rejected on command")
             return
         elif message.msg_type == CANCEL:
+            self.order = replace(order, standing=message.cl_ord_id)
             self._report("4", "4")
             return
         else:
@@ -193,7 +201,7 @@ class Answers:
         self._report("F", status, extra=f"32={quantity:f}{SOH}31={order.price:f}{SOH}")
 
     def _replace(self) -> None:
-        amended = replace(self.order, fields=self._message.fields)
+        amended = replace(self.order, fields=self._message.fields, standing=self._message.cl_ord_id)
         if amended.quantity < self.order.filled:
             self._cancel_reject("2", "less than is filled already")
             return

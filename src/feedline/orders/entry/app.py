@@ -18,13 +18,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from feedline.batch.identity import NAMESPACE
 from feedline.errors import BrokerUnavailableError
 from feedline.orders.entry.admission import Admission
-from feedline.orders.entry.bodies import Amendment, Cancellation, NewOrder, invalid, read_body
-from feedline.orders.entry.description import AMEND, CANCEL, ENTER, FIND, describe
-from feedline.orders.entry.desk import Desk, Entered, OutcomeUnknownError, answer_of
+from feedline.orders.entry.bodies import Amendment, Cancellation, NewOrder, invalid, read_body, read_parameters
+from feedline.orders.entry.description import AMEND, CANCEL, DELETE, ENTER, FIND, describe
+from feedline.orders.entry.desk import Desk, Entered, OutcomeUnknownError, Unanswered, answer_of, offset_of
 from feedline.orders.entry.event_route import event_route
 from feedline.orders.entry.metrics import EntryMetrics
 from feedline.orders.entry.policy import EntryPolicy
 from feedline.orders.model import EntrySource, EventKind, OrderEvent, Parked, event_id, faults_of
+from feedline.orders.model.book import Known
 from feedline.orders.topics import OrderTopics
 from feedline.services.auth import Authenticates, require
 from feedline.services.gate import OPEN_PATHS, protect
@@ -77,6 +78,7 @@ def create_app(
     app.add_middleware(Admission, at_once=chosen.max_in_flight)
     app.add_exception_handler(BrokerUnavailableError, _not_entered)
     _order_routes(app, names)
+    _look_routes(app)
     _service_routes(app)
     return app
 
@@ -146,19 +148,36 @@ def _order_routes(app: FastAPI, names: OrderTopics) -> None:
 
     @event_route(app, "POST", "/orders/{order_id}/cancel", **CANCEL)
     async def cancel(order_id: str, request: Request, caller: Trader) -> Response:
-        """Cancels an order; `sequence` as in an amendment. Nothing may follow."""
+        """Cancels an order; `sequence` as in an amendment. Whether something may follow is the engine's to say: until
+        it has answered, nothing is entered."""
         body = read_body(await request.body(), Cancellation)
         event = _event(caller, order_id, EventKind.CANCEL, body)
         return await enter(request, event, contested=True)
 
+    @event_route(app, "DELETE", "/orders/{order_id}", **DELETE)
+    async def delete(order_id: str, request: Request, caller: Trader) -> Response:
+        """The same as `POST /orders/{order_id}/cancel`, with what that has in its body as parameters."""
+        event = _event(caller, order_id, EventKind.CANCEL, read_parameters(request.query_params))
+        return await enter(request, event, contested=True)
+
+
+def _look_routes(app: FastAPI) -> None:
     @app.get("/orders/{order_id}", tags=["orders"], **FIND)
     async def find(order_id: str, _caller: Viewer) -> dict[str, Any]:
         """What this entry has taken of an order, and where each event lies."""
-        known = app.state.desk.find(order_id)
+        known = await app.state.desk.find(order_id)
         if known is None:
-            raise ProblemError(404, f"no order {order_id!r} was entered over HTTP, or it is no longer remembered")
-        places = [{"sequence": n, **place._asdict()} for n, place in enumerate(known.places, 1)]
-        return {"orderId": order_id, "sequence": known.state.sequence, "status": known.state.status, "events": places}
+            where = "it was entered in bulk" if app.state.desk.is_in_bulk(order_id) else "the topic holds none"
+            raise ProblemError(404, f"no order {order_id!r} was entered over HTTP: {where}")
+        return _told(order_id, known)
+
+
+def _told(order_id: str, known: Known) -> dict[str, Any]:
+    places = [
+        {"sequence": number, "partition": place.partition, "offset": offset_of(place)}
+        for number, place in enumerate(known.places, 1)
+    ]
+    return {"orderId": order_id, "sequence": known.state.sequence, "status": known.state.status, "events": places}
 
 
 def _event(
@@ -189,9 +208,23 @@ def _refusal(event: OrderEvent, outcome: Any) -> ProblemError:
     extra: dict[str, Any] = {"orderId": event.order_id, "outcome": "not entered"}
     if isinstance(outcome, Parked):
         if outcome.missing == 1:
-            return ProblemError(404, f"no order {event.order_id!r} was entered over HTTP", extra=extra)
+            return ProblemError(
+                404,
+                f"no order {event.order_id!r} was entered over HTTP; one that was entered in bulk is amended and "
+                "cancelled in bulk",
+                extra=extra,
+            )
         extra["expectedSequence"] = outcome.missing
         return ProblemError(409, f"{outcome.reason}: enter that first", extra=extra)
+    if isinstance(outcome, Unanswered):
+        extra["pendingSequence"] = outcome.sequence
+        return ProblemError(
+            409,
+            f"the order's cancellation, sequence {outcome.sequence}, waits for the engine's answer, and what follows "
+            "depends on it: come again",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+            extra=extra,
+        )
     if event.kind is EventKind.NEW:
         return ProblemError(
             422, "this Idempotency-Key was used for another order: use a new key for a new order", extra=extra

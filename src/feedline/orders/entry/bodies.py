@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -34,7 +34,7 @@ class Amendment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cancellation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /orders/{id}/cancel`."""
+    """Body of `POST /orders/{id}/cancel`, and parameters of `DELETE /orders/{id}`."""
 
     sequence: int
     accountId: str  # noqa: N815
@@ -49,13 +49,25 @@ def read_body(body: bytes, kind: type[Body]) -> Body:
     try:
         found: Body = _DECODERS[kind].decode(body)  # type: ignore[index, assignment]
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(_AT)
-        field = place.rstrip("`").lstrip(".")
-        raise invalid([Fault(field or "body", reason)]) from None
+        raise _misfit(error, "body") from None
     # RecursionError and Unicode errors are the body's too.
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ProblemError(400, f"the body is no JSON: {str(error)[:200]}") from None
     return found
+
+
+def read_parameters(given: Mapping[str, str]) -> Cancellation:
+    """A cancellation of a request's parameters; raises ProblemError 422 with the parameter for what does not fit."""
+    try:
+        return msgspec.convert(dict(given), Cancellation, strict=False)
+    except msgspec.ValidationError as error:
+        raise _misfit(error, "parameters") from None
+
+
+def _misfit(error: msgspec.ValidationError, whole: str) -> ProblemError:
+    reason, _, place = str(error).partition(_AT)
+    field = place.rstrip("`").lstrip(".")
+    return invalid([Fault(field or whole, reason)])
 
 
 def invalid(faults: Sequence[Fault]) -> ProblemError:

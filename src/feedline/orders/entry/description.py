@@ -24,7 +24,7 @@ _ENTERED = {
         "eventId": {"type": "string"},
         "topic": {"type": "string"},
         "partition": {"type": "integer"},
-        "offset": {"type": "integer"},
+        "offset": {"type": ["integer", "null"], "description": "Null when the event has left the topic since."},
     },
 }
 
@@ -46,13 +46,13 @@ def _problem(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/problem+json": {"schema": {"type": "object"}}}}
 
 
-def _route(body: type[msgspec.Struct], *parameters: dict[str, Any], refused: str) -> dict[str, Any]:
+def _route(body: type[msgspec.Struct] | None, *parameters: dict[str, Any], refused: str) -> dict[str, Any]:
     entered = {"content": _json(_ENTERED)}
+    extra: dict[str, Any] = {"parameters": list(parameters)}
+    if body is not None:
+        extra["requestBody"] = {"required": True, "content": _json(_inlined(body))}
     return {
-        "openapi_extra": {
-            "parameters": list(parameters),
-            "requestBody": {"required": True, "content": _json(_inlined(body))},
-        },
+        "openapi_extra": extra,
         "responses": {
             200: {"description": "It was entered before; where it lies.", **entered},
             201: {"description": "Entered; where it lies.", **entered},
@@ -67,6 +67,10 @@ def _route(body: type[msgspec.Struct], *parameters: dict[str, Any], refused: str
             503: _problem("Not now; Retry-After. The member `outcome` says whether anything was entered."),
         },
     }
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": True, "schema": schema}
 
 
 def _inlined(kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -85,6 +89,15 @@ def _inlined(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 ENTER = _route(NewOrder, _KEY, refused="Never.")
-AMEND = _route(Amendment, refused="The order's life has no place for it; `expectedSequence` where one is missing.")
+AMEND = _route(
+    Amendment,
+    refused="The order's life has no place for it: `expectedSequence` where one is missing, `pendingSequence` of a "
+    "cancellation that the engine has not answered yet (Retry-After). Or the order was entered in bulk.",
+)
 CANCEL = _route(Cancellation, refused="As for an amendment.")
+DELETE = _route(
+    None,
+    *(_parameter(name, schema) for name, schema in _inlined(Cancellation)["properties"].items()),
+    refused="As for an amendment.",
+)
 FIND: dict[str, Any] = {"responses": {404: _problem("No such order.")}}

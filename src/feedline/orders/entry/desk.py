@@ -12,12 +12,13 @@ import asyncio
 import heapq
 import logging
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feedline.errors import BrokerUnavailableError, FeedlineError, RetriableError
 from feedline.kafka.registry import registry_client, schema_id
+from feedline.orders.entry.past import Past
 from feedline.orders.entry.policy import EntryPolicy
 from feedline.orders.entry.publisher import Publisher
 from feedline.orders.entry.tail import Landed, Tail
@@ -28,17 +29,21 @@ from feedline.orders.model import (
     Parked,
     Refused,
     Repeat,
+    Status,
     encode_event,
     event_headers,
     facts_of,
 )
-from feedline.orders.model.book import Book, Known, Place
+from feedline.orders.model.book import UNKNOWN_OFFSET, Book, Known, Place
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
 from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+ELSEWHERE = (
+    "the order was entered in bulk, and is amended and cancelled there: send the event to the topic of bulk entry"
+)
 # Between looks at what the broker has said, while requests are at work, and while none is.
 BUSY_S, IDLE_S = 0.002, 0.01
 
@@ -55,7 +60,14 @@ class Entered:
     repeated: bool
 
 
-Outcome = Entered | Refused | Parked
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The order's cancellation, of that sequence, waits for the engine's answer: what follows it depends on that."""
+
+    sequence: int
+
+
+Outcome = Entered | Refused | Parked | Unanswered
 
 
 class Desk:
@@ -74,6 +86,10 @@ class Desk:
             max_messages=policy.max_in_flight,
         )
         self._tail = Tail(self._kafka, topics.out)
+        self._past = Past(self._kafka, topics)
+        # Orders that are looked up, with what has landed of them meanwhile.
+        self._sought: dict[str, tuple[asyncio.Task[None], list[tuple[Facts, Place]]]] = {}
+        self._in_bulk = _Ids(policy.remembered)
         self._schema_id = 0
         # How far each partition has been read, and who waits for it to be read up to an offset.
         self._positions: dict[int, int] = {}
@@ -134,9 +150,16 @@ class Desk:
             "ready": float(self.is_ready),
         }
 
-    def find(self, order_id: str) -> Known | None:
-        """What is known of an order that was entered here or by another instance."""
+    async def find(self, order_id: str) -> Known | None:
+        """What is known of an order that was entered here or by another instance; looked up when it is an older one.
+        Raises BrokerUnavailableError when that cannot be done now."""
+        if self._book.find(order_id) is None and self.is_ready and not self.is_in_bulk(order_id):
+            await self._look_up(order_id)
         return self._book.find(order_id)
+
+    def is_in_bulk(self, order_id: str) -> bool:
+        """Whether the order is known to have been entered in bulk."""
+        return hash(order_id.encode()) in self._in_bulk
 
     async def enter(self, event: OrderEvent, traceparent: str | None, *, contested: bool) -> Outcome:
         """Enters an event. contested: somebody else may enter the same order and sequence; not with a random id.
@@ -196,11 +219,53 @@ class Desk:
             partition = self._partition(facts.order_id)
             await self._read_up_to(partition, await self._tail.end_of(partition))
             verdict = self._book.judge(facts)
+        if isinstance(verdict, Parked) and verdict.missing == 1:
+            if self.is_in_bulk(facts.order_id):
+                return Refused(ELSEWHERE)
+            await self._look_up(facts.order_id)
+            verdict = self._book.judge(facts)
         if isinstance(verdict, Repeat):
             known = self._book.find(facts.order_id)
             assert known is not None
             return Entered(known.places[facts.sequence - 1], repeated=True)
-        return None if isinstance(verdict, Accepted) else verdict
+        if not isinstance(verdict, Accepted):
+            return verdict
+        return await self._decided(facts)
+
+    async def _decided(self, facts: Facts) -> Outcome | None:
+        """None unless the event follows a cancellation that the engine has not answered, or has taken."""
+        known = self._book.find(facts.order_id)
+        if known is None or known.state.status is not Status.PENDING_CANCEL:
+            return None
+        cancelled = known.state.sequence
+        stands = await self._past.state(facts.order_id, self._partition(facts.order_id))
+        known = self._book.find(facts.order_id)
+        if stands is None or stands.sequence < cancelled:
+            return Unanswered(cancelled)
+        if known is not None and known.state.sequence == stands.sequence:
+            self._book.put(facts.order_id, replace(known, state=replace(known.state, status=stands.status)))
+        verdict = self._book.judge(facts)
+        return verdict if isinstance(verdict, Refused | Parked) else None
+
+    async def _look_up(self, order_id: str) -> None:
+        """Takes an order into the book that is older than what was read back, when there is one."""
+        sought = self._sought.get(order_id)
+        if sought is None:
+            landed: list[tuple[Facts, Place]] = []
+            sought = self._sought[order_id] = asyncio.create_task(self._adopt(order_id, landed)), landed
+        # Whoever gives up waiting does not end it for the others.
+        await asyncio.shield(sought[0])
+
+    async def _adopt(self, order_id: str, landed: list[tuple[Facts, Place]]) -> None:
+        partition = self._partition(order_id)
+        try:
+            known = await self._past.order(order_id, partition, self._positions.get(partition, 0))
+        finally:
+            del self._sought[order_id]
+        if known is not None and self._book.find(order_id) is None:
+            self._book.put(order_id, known)
+            for facts, place in landed:
+                self._book.record(facts, place)
 
     def _require_open(self) -> None:
         if not self.is_ready or self._publisher.is_away(self.policy.away_s):
@@ -242,6 +307,9 @@ class Desk:
     def _landed(self, landed: Landed) -> None:
         for facts, place in landed.events:
             self._book.record(facts, place)
+            if self._sought and facts.order_id in self._sought:
+                self._sought[facts.order_id][1].append((facts, place))
+        self._in_bulk.add(landed.in_bulk)
         for partition, position in landed.positions.items():
             self._positions[partition] = position
             waiting = self._waiting.get(partition)
@@ -256,6 +324,23 @@ class Desk:
         self.is_ready = bool(self._behind) and self.to_read == 0
 
 
+class _Ids:
+    """Hashes of at most so many ids, of which the newer half is always there."""
+
+    def __init__(self, most: int) -> None:
+        self._half = max(1, most // 2)
+        self._young: set[int] = set()
+        self._old: set[int] = set()
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._young or number in self._old
+
+    def add(self, numbers: Sequence[int]) -> None:
+        self._young.update(numbers)
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, set()
+
+
 def answer_of(event: OrderEvent, topic: str, entered: Entered) -> dict[str, Any]:
     """The body of the answer to an event that counts."""
     return {
@@ -264,5 +349,10 @@ def answer_of(event: OrderEvent, topic: str, entered: Entered) -> dict[str, Any]
         "eventId": event.event_id,
         "topic": topic,
         "partition": entered.place.partition,
-        "offset": entered.place.offset,
+        "offset": offset_of(entered.place),
     }
+
+
+def offset_of(place: Place) -> int | None:
+    """None when the event has left the topic, and only that it was there is known."""
+    return None if place.offset == UNKNOWN_OFFSET else place.offset

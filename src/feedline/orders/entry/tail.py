@@ -35,10 +35,12 @@ CALM_S = 1.0
 
 
 class Landed(NamedTuple):
-    """What a group has: events of HTTP entry in each partition's order, and how far each partition has been read."""
+    """What a group has: events of HTTP entry in each partition's order, how far each partition has been read, and the
+    hashes of the ids of orders of bulk entry."""
 
     events: Sequence[tuple[Facts, Place]]
     positions: Mapping[int, int]
+    in_bulk: Sequence[int] = ()
 
 
 class Tail:
@@ -100,6 +102,7 @@ class Tail:
     def _read(self, messages: Iterable[Message]) -> Landed:
         events: list[tuple[Facts, Place]] = []
         positions: dict[int, int] = {}
+        in_bulk: list[int] = []
         problem: str | None = None
         for message in messages:
             partition, offset = place_of(message)
@@ -121,8 +124,10 @@ class Tail:
                 continue
             if facts is not None:
                 events.append((facts, Place(partition, offset)))
+            else:
+                in_bulk.append(hash(message.key()))
         self.problem = problem
-        return Landed(events, positions)
+        return Landed(events, positions, in_bulk)
 
     def _client_error(self, error: KafkaError) -> None:
         # That no broker answers, the publisher finds out, and also when one answers again.

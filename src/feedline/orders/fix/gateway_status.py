@@ -19,7 +19,8 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayStatus:
-    """taken_at: monotonic; said: the engine's last reason to refuse or end the session; counts: since the start."""
+    """waiting: events held back until the engine answers the one before; taken_at: monotonic; said: the engine's last
+    reason to refuse or end the session; counts: since the start."""
 
     name: str = ""
     logged_on: bool = False
@@ -27,6 +28,7 @@ class GatewayStatus:
     in_flight: int = 0
     ready: int = 0
     parked: int = 0
+    waiting: int = 0
     paused: bool = False
     partitions: tuple[PartitionStatus, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any
 
 from feedline.consumer.tracker import OffsetTracker
 from feedline.orders.fix.intent import Intent
+from feedline.orders.fix.messages import cl_ord_id
 from feedline.orders.fix.states import Held
 from feedline.orders.model import Facts, OrderEvent
 
@@ -31,11 +32,13 @@ class Taken:
 
 @dataclass(slots=True)
 class Outgoing:
-    """An event that is to be sent, or was: until its answer is durable. held: its order after it; message: of the body,
-    until it is sent; number: its MsgSeqNum, 0 before; resend: whether it may have been sent before."""
+    """An event that is to be sent, or was: until its answer is durable. held: its order after it; asked: the terms that
+    the order has when the engine takes it; message: of the body, until it is sent; number: its MsgSeqNum, 0 before;
+    resend: whether it may have been sent before."""
 
     taken: Taken
     held: Held
+    asked: str
     body: str
     message: Any
     resend: bool = False
@@ -45,6 +48,11 @@ class Outgoing:
     @property
     def place(self) -> tuple[int, int]:
         return self.taken.partition, self.taken.offset
+
+    @property
+    def name(self) -> str:
+        """Its ClOrdID."""
+        return cl_ord_id(self.taken.event.order_id, self.taken.event.sequence)
 
 
 @dataclass(slots=True)
@@ -58,7 +66,9 @@ class Parked:
 
 @dataclass(slots=True)
 class Holding:
-    """One partition. committed, intent: as the group has them; inherited: what an earlier owner was about to send."""
+    """One partition. committed, intent: as the group has them; inherited: what an earlier owner was about to send;
+    parked: events that miss an earlier one; waiting: events of orders that wait for an answer of the engine, as they
+    came."""
 
     partition: int
     tracker: OffsetTracker
@@ -67,6 +77,7 @@ class Holding:
     states: dict[str, Held]
     committed: int
     parked: dict[str, list[Parked]] = field(default_factory=dict)
+    waiting: dict[str, list[Taken]] = field(default_factory=dict)
     final: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -92,6 +103,12 @@ class Holding:
         waiting = self.parked.setdefault(taken.event.order_id, [])
         waiting.append(Parked(taken, reason, time.monotonic() + for_s))
         waiting.sort(key=lambda one: one.taken.event.sequence)
+
+    def wait(self, taken: Taken) -> None:
+        """Holds an event back until the engine has answered the one before, and with it what is parked behind it: its
+        time does not run meanwhile."""
+        waiting = self.waiting.setdefault(taken.event.order_id, [])
+        waiting += [taken, *(one.taken for one in self.parked.pop(taken.event.order_id, ()))]
 
     def next_parked(self, order_id: str, sequence: int) -> Taken | None:
         """Takes out the parked event that has become the order's next, or has been overtaken."""
@@ -119,3 +136,7 @@ class Holding:
     @property
     def parked_count(self) -> int:
         return sum(map(len, self.parked.values()))
+
+    @property
+    def waiting_count(self) -> int:
+        return sum(map(len, self.waiting.values()))

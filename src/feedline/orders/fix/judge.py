@@ -1,9 +1,9 @@
-"""Reading order events and deciding what is to be done with each: to send, to drop, to park, to refuse."""
+"""Reading order events and deciding what is to be done with each: to send, drop, park, hold back or refuse it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import fastavro
@@ -15,7 +15,7 @@ from feedline.kafka.registry import registry_client, schema_id, writer_schema
 from feedline.orders.fix import messages
 from feedline.orders.fix.holding import Holding, Outgoing, Taken
 from feedline.orders.fix.states import Held
-from feedline.orders.model import Accepted, Refused, Repeat, apply, decode_event, facts_of, faults_of
+from feedline.orders.model import Accepted, Refused, Repeat, apply, decode_event, facts_of, faults_of, must_wait
 from feedline.orders.model import Parked as ParkedVerdict
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema, parsed_schema
 
@@ -72,12 +72,16 @@ def headers_of(message: Message) -> list[tuple[str, bytes]]:
 
 def judge(holding: Holding, taken: Taken, park_s: float, parse: Callable[[str], Any]) -> Iterator[Decision]:
     """What is to be done with an event, and with those that were parked for it. Changes what the holding says of the
-    order at once: the next event is judged on that. parse: holds a message against the dictionary."""
+    order at once: the next event is judged on that. What comes behind an amendment or cancellation is held back until
+    that is answered, see `judge_waiting`. parse: holds a message against the dictionary."""
     waiting: Taken | None = taken
     while waiting is not None:
         order_id = waiting.event.order_id
         held = holding.states.get(order_id)
         state = None if held is None else held.state
+        if must_wait(state, waiting.facts):
+            holding.wait(waiting)
+            return
         verdict = apply(state, waiting.facts)
         if isinstance(verdict, Accepted):
             yield _accept(holding, waiting, held, verdict, parse)
@@ -93,6 +97,12 @@ def judge(holding: Holding, taken: Taken, park_s: float, parse: Callable[[str], 
         waiting = None if held is None else holding.next_parked(order_id, held.state.sequence + 1)
 
 
+def judge_waiting(holding: Holding, order_id: str, park_s: float, parse: Callable[[str], Any]) -> Iterator[Decision]:
+    """As `judge`, of what was held back of an order, after the engine has answered; what has to wait again does."""
+    for taken in holding.waiting.pop(order_id, ()):
+        yield from judge(holding, taken, park_s, parse)
+
+
 def _accept(
     holding: Holding, taken: Taken, held: Held | None, verdict: Accepted, parse: Callable[[str], Any]
 ) -> Decision:
@@ -101,11 +111,13 @@ def _accept(
     if faults:
         return Refuse(taken, "SchemaMismatchError", "; ".join(map(str, faults)))
     try:
-        terms = messages.terms_of(event) if event.order is not None else (held.terms if held else "")
-        body = messages.message_of(event, terms, taken.partition, taken.offset)
+        # A cancellation changes no terms, and an order that it can follow is held.
+        before = held or Held(verdict.state, messages.terms_of(event))
+        asked = messages.terms_of(event) if event.order is not None else before.terms
+        body = messages.message_of(event, asked, before.standing, taken.partition, taken.offset)
         message = parse(body)
     except TerminalError as error:
         return Refuse(taken, type(error).__name__, str(error))
-    after = Held(verdict.state, terms)
+    after = replace(before, state=verdict.state)
     holding.states[event.order_id] = after
-    return Outgoing(taken, after, body, message)
+    return Outgoing(taken, after, asked, body, message)

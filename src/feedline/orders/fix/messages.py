@@ -52,8 +52,9 @@ def terms_of(event: OrderEvent) -> str:
     return f"1={event.account_id}{SOH}{_instrument(event.product, order)}54={_SIDES[order.side]}{SOH}{_amount(order)}"
 
 
-def message_of(event: OrderEvent, terms: str, partition: int, offset: int) -> str:
-    """The message's fields from MsgType on. terms: those of the event itself, for a cancellation those of the order.
+def message_of(event: OrderEvent, terms: str, standing: int, partition: int, offset: int) -> str:
+    """The message's fields from MsgType on. terms: those of the event itself, for a cancellation those of the order;
+    standing: the sequence under which the engine has the order, of no meaning for a new one.
 
     partition, offset: where the event lies on its topic, sent along.
     """
@@ -61,7 +62,7 @@ def message_of(event: OrderEvent, terms: str, partition: int, offset: int) -> st
     tail = f"60={timestamp(event.transact_time)}{SOH}9701={partition}{SOH}9702={offset}{SOH}"
     if event.kind is EventKind.NEW:
         return f"35=D{SOH}11={name}{SOH}21=1{SOH}{terms}{_conditions(event)}{tail}"
-    original = f"41={cl_ord_id(event.order_id, event.sequence - 1)}{SOH}11={name}{SOH}"
+    original = f"41={cl_ord_id(event.order_id, standing)}{SOH}11={name}{SOH}"
     if event.kind is EventKind.AMEND:
         return f"35=G{SOH}{original}21=1{SOH}{terms}{_conditions(event)}{tail}"
     return f"35=F{SOH}{original}{terms}{tail}"

@@ -64,20 +64,32 @@ class Ownership:
     def holding(self, partition: int | None) -> Holding | None:
         return None if partition is None else self._holdings.get(partition)
 
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether events that may have been sent before are not read again yet, as far as is known."""
+        return not self.rebalances or any(one.tracker.position < one.inherited.end for one in self)
+
     def subscribe(self) -> None:
         self._consumer.subscribe(
             [self._topics.out], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
 
-    def intend(self, ends: Mapping[int, int], session: str, store: str) -> bool:
-        """Writes down that all below these offsets, by partition, may be sent from now on; whether the group took it.
+    def done(self, holding: Holding, offset: int) -> None:
+        """That event needs nothing more; of a partition that has gone meanwhile, its next owner sees to it."""
+        if self._holdings.get(holding.partition) is holding:
+            holding.tracker.complete(offset)
 
-        It takes it from a member that has the partitions, and from no other.
+    def intend(self, spans: Mapping[int, tuple[int, int]], session: str, store: str) -> bool:
+        """Writes down that all below the end of these spans, by partition, may be sent from now on; whether the group
+        took it. It takes it from a member that has the partitions, and from no other.
+
+        An intent that reaches far enough is written again when something below its end is sent only now: that member
+        may have lost the partition since.
         """
         wanted = {}
-        for partition, end in ends.items():
+        for partition, (first, end) in spans.items():
             now = self._holdings[partition].intent
-            if end > now.end or not now.is_of(session, store):
+            if end > now.end or first < now.end or not now.is_of(session, store):
                 wanted[partition] = now.extended(end, session, store)
         return not wanted or self._commit([self._holdings[partition] for partition in wanted], wanted)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from feedline.errors import SchemaMismatchError
-from feedline.orders.model import ExecType, ExecutionReport, OrdStatus
+from feedline.orders.model import EventKind, ExecType, ExecutionReport, OrdStatus, Status
 
 EXECUTION_REPORT, CANCEL_REJECT, BUSINESS_REJECT, SESSION_REJECT = "8", "9", "j", "3"
 
@@ -38,6 +38,15 @@ _STATUSES: Mapping[str, OrdStatus] = {
     "C": OrdStatus.EXPIRED,
     "E": OrdStatus.PENDING_REPLACE,
 }
+_FINAL: Mapping[OrdStatus, Status] = {
+    OrdStatus.FILLED: Status.FILLED,
+    OrdStatus.CANCELED: Status.CANCELLED,
+    OrdStatus.REJECTED: Status.REJECTED,
+    OrdStatus.EXPIRED: Status.EXPIRED,
+    OrdStatus.DONE_FOR_DAY: Status.EXPIRED,
+}
+# The engine has the request and has not decided.
+_UNDECIDED = frozenset({ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE})
 _ZERO = Decimal(0)
 _TIMESTAMP = re.compile(r"\d{8}-\d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
@@ -87,6 +96,20 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
         )
     except (KeyError, ValueError, InvalidOperation) as error:
         raise SchemaMismatchError(f"the engine's message is no report of an order: {error!r}") from error
+
+
+def final_of(report: ExecutionReport) -> Status | None:
+    """How the order ends with this report; a rejected cancellation ends nothing."""
+    return None if report.exec_type is ExecType.CANCEL_REJECTED else _FINAL.get(report.ord_status)
+
+
+def answers(report: ExecutionReport, kind: EventKind) -> bool:
+    """Whether the engine has decided with this report on the event whose ClOrdID it names. Of a cancellation only that
+    the order is over says so, or that it is not to be: a fill under its name decides nothing."""
+    if report.exec_type in _UNDECIDED:
+        return False
+    over = report.exec_type is ExecType.CANCEL_REJECTED or final_of(report) is not None
+    return over or kind is not EventKind.CANCEL
 
 
 def moment(text: str) -> datetime:

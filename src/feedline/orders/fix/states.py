@@ -19,17 +19,38 @@ from feedline.errors import BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.admin import watermarks
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
-from feedline.orders.model import OrderState, Status
+from feedline.orders.model import OrderState, Status, answered
 
 READ_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An order's state, and the FIX fields by which a cancellation names it."""
+    """An order's state; terms: the FIX fields by which a cancellation names it, as it stands at the engine, so without
+    an amendment that is not answered or was rejected; rejected: the sequences of what the engine rejected."""
 
     state: OrderState
     terms: str
+    rejected: tuple[int, ...] = ()
+
+    @property
+    def standing(self) -> int:
+        """The sequence of the event under whose ClOrdID the engine has the order: the last that it did not reject, and
+        that it is not being asked for now."""
+        last = self.state.sequence - self.state.status.is_pending
+        while last in self.rejected:
+            last -= 1
+        return last
+
+    def answered(self, sequence: int, *, rejected: bool, asked: str) -> Held:
+        """After the engine's answer to the event of that sequence; asked: the terms of it. What is rejected leaves the
+        order with what it had."""
+        if self.state.sequence != sequence:
+            return self
+        state = answered(self.state, sequence, rejected=rejected)
+        if rejected and sequence > 1:
+            return Held(state, self.terms, (*self.rejected, sequence))
+        return Held(state, asked, self.rejected)
 
     def encode(self) -> bytes:
         state = self.state
@@ -41,6 +62,7 @@ class Held:
                 "terms": state.terms.hex(),
                 "instrument": state.instrument.hex(),
                 "fix": self.terms,
+                "rejected": self.rejected,
             }
         )
 
@@ -55,7 +77,8 @@ class Held:
                 bytes.fromhex(document["terms"]),
                 bytes.fromhex(document["instrument"]),
             )
-            return Held(state, document["fix"])
+            # Until something was rejected by a gateway that knows of it, there is none.
+            return Held(state, document["fix"], tuple(document.get("rejected", ())))
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptBatchError(f"the message is no state of an order: {error}") from error
 

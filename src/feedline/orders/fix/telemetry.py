@@ -51,6 +51,7 @@ class Telemetry(Collector):
             ("in_flight", "Events sent, whose answer is not durable yet.", status.in_flight),
             ("ready", "Events that wait to be sent.", status.ready),
             ("parked", "Events that wait for an earlier one of their order.", status.parked),
+            ("waiting", "Events held back until the engine answers the one before.", status.waiting),
             ("paused", "1 while nothing is read.", float(status.paused)),
         ):
             gauge = GaugeMetricFamily(f"feedline_gateway_{name}", text, labels=["session"])

@@ -27,9 +27,11 @@ from feedline.orders.model.life_cycle import (
     Repeat,
     Status,
     Verdict,
+    answered,
     apply,
     conclude,
     facts_of,
+    must_wait,
 )
 from feedline.orders.model.rules import Fault, faults_of
 
@@ -56,6 +58,7 @@ __all__ = [
     "Status",
     "TimeInForce",
     "Verdict",
+    "answered",
     "apply",
     "conclude",
     "decode_event",
@@ -67,4 +70,5 @@ __all__ = [
     "facts_from_headers",
     "facts_of",
     "faults_of",
+    "must_wait",
 ]

@@ -16,6 +16,8 @@ from feedline.orders.model.life_cycle import DIGEST_BYTES, Accepted, Facts, Orde
 _HEAD = struct.Struct(f"<B{DIGEST_BYTES}s{DIGEST_BYTES}s")
 _EVENT = struct.Struct(f"<{DIGEST_BYTES}sIQ")
 _STATUSES = tuple(Status)
+# Of an event that is known to have been, and not where it lies.
+UNKNOWN_OFFSET = 2**64 - 1
 
 
 class Place(NamedTuple):
@@ -71,10 +73,20 @@ class Book:
         """An event that is known to have been accepted; what was before it may be longer ago than the book goes back,
         and then only that it was there is known."""
         if event.sequence > 1 and self._packed(_key(event.order_id)) is None:
-            unknown = _EVENT.pack(bytes(DIGEST_BYTES), place.partition, 0) * (event.sequence - 1)
+            unknown = _EVENT.pack(bytes(DIGEST_BYTES), place.partition, UNKNOWN_OFFSET) * (event.sequence - 1)
             head = _HEAD.pack(_STATUSES.index(Status.OPEN), event.terms, event.instrument)
             self._keep(_key(event.order_id), head + unknown)
         self.record(event, place)
+
+    def put(self, order_id: str, known: Known) -> None:
+        """An order as it is known elsewhere, in place of what is known here."""
+        state = known.state
+        head = _HEAD.pack(_STATUSES.index(state.status), state.terms, state.instrument)
+        events = (
+            _EVENT.pack(state.content(number), place.partition, place.offset)
+            for number, place in enumerate(known.places, 1)
+        )
+        self._keep(_key(order_id), head + b"".join(events))
 
     def _packed(self, key: bytes) -> bytes | None:
         found = self._young.get(key)

@@ -2,6 +2,10 @@
 
 Every service that reads order events decides with these, in the order in which a partition has them, and so all of
 them come to the same verdict on the same event.
+
+Whether the engine takes an amendment or a cancellation is not on that topic. So a cancellation ends nothing by itself:
+the order is PENDING_CANCEL until the engine has said, and what comes after it has its place in the sequence. Whoever
+sends to the engine holds that back (`must_wait`) until `answered` has made of it what the engine said.
 """
 
 from __future__ import annotations
@@ -18,18 +22,34 @@ DIGEST_BYTES = 8
 
 
 class Status(StrEnum):
-    """How an order stands as far as its own events and the engine's reports say."""
+    """How an order stands as far as its own events and the engine's reports say. PENDING_REPLACE, PENDING_CANCEL: its
+    last event is an amendment, a cancellation, and the engine has not answered it."""
 
     OPEN = "OPEN"
+    PENDING_REPLACE = "PENDING_REPLACE"
+    PENDING_CANCEL = "PENDING_CANCEL"
     CANCELLED = "CANCELLED"
     FILLED = "FILLED"
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
 
     @property
+    def is_pending(self) -> bool:
+        """Whether what the order is depends on an answer of the engine."""
+        return self in (Status.PENDING_REPLACE, Status.PENDING_CANCEL)
+
+    @property
     def is_final(self) -> bool:
         """Whether no event may follow."""
-        return self is not Status.OPEN
+        return self is not Status.OPEN and not self.is_pending
+
+
+# How an order stands after an event that is not answered. A new order is not waited for: what follows refers to it.
+_ASKED = {
+    EventKind.NEW: Status.OPEN,
+    EventKind.AMEND: Status.PENDING_REPLACE,
+    EventKind.CANCEL: Status.PENDING_CANCEL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +112,8 @@ Verdict = Accepted | Repeat | Refused | Parked
 
 
 def apply(state: OrderState | None, event: Facts) -> Verdict:
-    """The verdict on an event of an order that stands as `state` says, None when nothing is known of the order."""
+    """The verdict on an event of an order that stands as `state` says, None when nothing is known of the order. What is
+    accepted has its place in the order's life; whether it may be sent now is `must_wait`'s to say."""
     if state is None:
         return _first(event)
     if event.sequence <= state.sequence:
@@ -112,7 +133,7 @@ def _first(event: Facts) -> Verdict:
     if event.kind is EventKind.NEW:
         if event.sequence > 1:
             return Refused(f"a new order begins with sequence 1, not {event.sequence}")
-        return Accepted(OrderState(1, Status.OPEN, event.content, event.terms, event.instrument))
+        return Accepted(OrderState(1, _ASKED[event.kind], event.content, event.terms, event.instrument))
     if event.sequence == 1:
         return Refused(f"sequence 1 is that of the new order, not of {event.kind}")
     return Parked(f"sequence {event.sequence} of an order that is not known", 1)
@@ -131,12 +152,28 @@ def _next(state: OrderState, event: Facts) -> Verdict:
         return Refused("client, account and product of an order cannot change: cancel it and enter another")
     if event.kind is EventKind.AMEND and event.instrument != state.instrument:
         return Refused("side, currency and instrument of an order cannot be amended: cancel it and enter another")
-    status = Status.CANCELLED if event.kind is EventKind.CANCEL else Status.OPEN
-    return Accepted(replace(state, sequence=event.sequence, status=status, contents=state.contents + event.content))
+    contents = state.contents + event.content
+    return Accepted(replace(state, sequence=event.sequence, status=_ASKED[event.kind], contents=contents))
 
 
 def _next_is(state: OrderState) -> str:
     return "no event may follow" if state.status.is_final else f"the next is {state.sequence + 1}"
+
+
+def must_wait(state: OrderState | None, event: Facts) -> bool:
+    """Whether an event may not be sent, nor judged, before the engine has answered the one before: after a cancellation
+    that it took nothing may follow, and what follows an amendment refers to it only when it was taken."""
+    return state is not None and state.status.is_pending and event.sequence > state.sequence
+
+
+def answered(state: OrderState, sequence: int, *, rejected: bool) -> OrderState:
+    """The order after the engine's answer to its event of that sequence: a cancellation that was taken ends it; after
+    one that was rejected, as after any amendment, it is open. Final stays final, and answers to other events than the
+    last change nothing."""
+    if state.sequence != sequence or not state.status.is_pending:
+        return state
+    taken = state.status is Status.PENDING_CANCEL and not rejected
+    return replace(state, status=Status.CANCELLED if taken else Status.OPEN)
 
 
 def conclude(state: OrderState, status: Status) -> OrderState:

@@ -7,6 +7,7 @@ engine that has lost something. So a second run sends nothing that the first one
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,7 +20,9 @@ from feedline.errors import RetriableError
 from feedline.orders.fix import reports
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.dictionary import SOH, fields_of, parse
+from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.outbox import Outbox
+from feedline.orders.model import EventKind
 from feedline.orders.recovery.window import Sent, Window, sent_in
 from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
@@ -110,13 +113,23 @@ def _await_logon(connection: Connection) -> None:
         time.sleep(0.05)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An event that was sent; before, after: sequence and terms under which the engine has the order when it rejects
+    it, and when it takes it."""
+
+    one: Sent
+    before: tuple[int, str]
+    after: tuple[int, str]
+
+
 class _Run:
     def __init__(self, connection: Connection, outbox: Outbox, held: Callable[[str], Any], answer_s: float) -> None:
         self._connection, self._outbox, self._parse, self._answer_s = connection, outbox, held, answer_s
         self._answers = _Answers()
         # This run's questions: answers to an earlier one's may still come, and say how it was then.
         self._asked: dict[str, str] = {}
-        self._sent: set[str] = set()
+        self._sent: dict[str, EventKind] = {}
 
     def ask(self, events: Sequence[Sent]) -> set[str]:
         """The ClOrdIDs that the engine does not have. Raises RetriableError when it does not answer."""
@@ -134,16 +147,40 @@ class _Run:
         return told.unknown
 
     def send(self, events: Sequence[Sent]) -> None:
-        """Sends them marked, each order's in sequence, and waits for the answers."""
-        told = self._answers
+        """Sends them marked, and waits for the answers: an order's next when the one before is answered, since what it
+        refers to follows from that. What the engine rejected then it may take now, or the other way round."""
+        left: dict[str, deque[Sent]] = {}
+        for one in events:
+            left.setdefault(one.taken.event.order_id, deque()).append(one)
+        waiting: dict[str, _Asked] = {}
+        deadline = time.monotonic() + self._answer_s
+        while left and time.monotonic() < deadline:
+            for order_id in [order_id for order_id in left if order_id not in waiting][: AHEAD - len(waiting)]:
+                waiting[order_id] = self._send(left[order_id][0], None)
+            self._take()
+            for order_id, asked in list(waiting.items()):
+                name = asked.one.name
+                if name not in self._answers.taken and name not in self._answers.refused:
+                    continue
+                deadline = time.monotonic() + self._answer_s
+                left[order_id].popleft()
+                if left[order_id]:
+                    taken = name in self._answers.taken
+                    waiting[order_id] = self._send(left[order_id][0], asked.after if taken else asked.before)
+                else:
+                    del left[order_id], waiting[order_id]
 
-        def send(one: Sent) -> None:
-            message = self._parse(one.body)
-            message.getHeader().setField(97, "Y")
-            self._sent.add(one.name)
-            self._connection.send(message)
-
-        self._in_turn(events, send, lambda one: one.name in told.taken or one.name in told.refused)
+    def _send(self, one: Sent, stands: tuple[int, str] | None) -> _Asked:
+        """stands: under which sequence and with which terms the engine has the order, as this run knows; else as it
+        was when the event was sent first."""
+        event = one.taken.event
+        standing, terms = stands or (one.standing, one.terms)
+        asked = terms_of(event) if event.order is not None else terms
+        message = self._parse(message_of(event, asked, standing, one.taken.partition, one.taken.offset))
+        message.getHeader().setField(97, "Y")
+        self._sent[one.name] = event.kind
+        self._connection.send(message)
+        return _Asked(one, (standing, terms), (event.sequence, asked))
 
     def outcome(self, one: Sent, *, dry_run: bool) -> Recovered:
         told = self._answers
@@ -189,11 +226,12 @@ class _Run:
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
+        report = reports.report_of(fields, self._connection.name)
         rejected = fields["35"] == reports.CANCEL_REJECT
-        if name in self._sent:
+        kind = self._sent.get(name)
+        if kind is not None and reports.answers(report, kind):
             refused = rejected or fields.get("150") == "8"
             (told.refused if refused else told.taken).setdefault(name, fields.get("58", ""))
         if not (rejected and fields.get("102") == "1"):
             # That it does not know the order is no report of it: the event is not booked.
-            report = reports.report_of(fields, self._connection.name)
             self._outbox.report(report, self._outbox.encode(report), None, lambda: None)

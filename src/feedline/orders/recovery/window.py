@@ -45,11 +45,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An event that a gateway has sent, or will. entered_ms: when it was entered; body: its FIX message."""
+    """An event that a gateway has sent, or will. entered_ms: when it was entered; standing, terms: under which sequence
+    and with which terms the engine had the order then; body: its FIX message as it was."""
 
     taken: Taken
     entered_ms: int
     name: str
+    standing: int
+    terms: str
     body: str
 
 
@@ -72,20 +75,25 @@ def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Call
             continue
         taken.setdefault((one.event.order_id, one.event.sequence), (one, message.timestamp()[1]))
     states = read_states(acting.kafka, topics.states, sorted({one.partition for one, _ in taken.values()}))
-    terms = {order_id: held.terms for of_one in states.values() for order_id, held in of_one.items()}
+    held_by_order = {order_id: held for of_one in states.values() for order_id, held in of_one.items()}
+    terms = {order_id: held.terms for order_id, held in held_by_order.items()}
     found = []
     for (order_id, sequence), (one, entered) in sorted(taken.items()):
-        if one.event.order is not None:
-            terms[order_id] = terms_of(one.event)
-        if order_id not in terms:
+        held = held_by_order.get(order_id)
+        rejected = held.rejected if held else ()
+        if one.event.order is None and order_id not in terms:
             # A cancellation of an order that no gateway has sent anything of.
             continue
-        body = message_of(one.event, terms[order_id], one.partition, one.offset)
+        asked = terms_of(one.event) if one.event.order is not None else terms[order_id]
+        standing = max((before for before in range(1, sequence) if before not in rejected), default=0)
+        body = message_of(one.event, asked, standing, one.partition, one.offset)
         try:
             parse(body)
         except SchemaMismatchError:
             continue
-        found.append(Sent(one, entered, cl_ord_id(order_id, sequence), body))
+        found.append(Sent(one, entered, cl_ord_id(order_id, sequence), standing, terms.get(order_id, asked), body))
+        if sequence not in rejected:
+            terms[order_id] = asked
     return found
 
 

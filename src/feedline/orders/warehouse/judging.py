@@ -112,7 +112,7 @@ def _facts(row: Row) -> Facts:
 def known_orders(session: Session, order_ids: Collection[str]) -> dict[str, OrderState]:
     """How these orders stand by the events that are loaded."""
     found: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
-    rows = _having(session, f"SELECT ORDER_ID, SEQUENCE, KIND, _FACTS FROM {EVENTS.full_name}", "ORDER_ID", order_ids)
+    rows = having(session, f"SELECT ORDER_ID, SEQUENCE, KIND, _FACTS FROM {EVENTS.full_name}", "ORDER_ID", order_ids)
     for order_id, sequence, kind, facts in rows:
         found[order_id].append((int(sequence), kind, facts))
     return {order_id: _state(sorted(events)) for order_id, events in found.items()}
@@ -120,7 +120,9 @@ def known_orders(session: Session, order_ids: Collection[str]) -> dict[str, Orde
 
 def _state(events: Sequence[tuple[int, str, str]]) -> OrderState:
     digests = [bytes.fromhex(facts) for _, _, facts in events]
-    status = Status.CANCELLED if events[-1][1] == "CANCEL" else Status.OPEN
+    # What the engine answered makes no difference here: an event after a cancellation has its place in the sequence,
+    # and when the cancellation was taken the gateway refuses it with its reason.
+    status = Status.PENDING_CANCEL if events[-1][1] == "CANCEL" else Status.OPEN
     contents = b"".join(one[:DIGEST_BYTES] for one in digests)
     terms, instrument = digests[0][DIGEST_BYTES : 2 * DIGEST_BYTES], digests[0][2 * DIGEST_BYTES :]
     return OrderState(events[-1][0], status, contents, terms, instrument)
@@ -144,15 +146,20 @@ def judge_executions(session: Session, rows: Sequence[Row]) -> list[Judged]:
 
 def _known_executions(session: Session, exec_ids: Collection[str]) -> dict[str, tuple[Any, ...]]:
     columns = ", ".join(EXECUTIONS.layout.column_of(name).name for name in _SAME_REPORT)
-    rows = _having(session, f"SELECT EXEC_ID, {columns} FROM {EXECUTIONS.full_name}", "EXEC_ID", exec_ids)
+    rows = having(session, f"SELECT EXEC_ID, {columns} FROM {EXECUTIONS.full_name}", "EXEC_ID", exec_ids)
     return {exec_id: tuple(content) for exec_id, *content in rows}
 
 
-def _having(session: Session, select: str, column: str, values: Collection[str]) -> Iterator[tuple[Any, ...]]:
+def having(
+    session: Session, select: str, column: str, values: Collection[str], *, where: str = "TRUE"
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a SELECT whose column is one of the values, however many; where: what they must be besides."""
     ordered = sorted(values)
     for start in range(0, len(ordered), ASKED_AT_ONCE):
         asked = ", ".join(map(literal, ordered[start : start + ASKED_AT_ONCE]))
-        yield from session.execute(f"{select} WHERE {column} IN ({asked})", doing="cannot read what is loaded")
+        yield from session.execute(
+            f"{select} WHERE {where} AND {column} IN ({asked})", doing="cannot read what is loaded"
+        )
 
 
 JUDGES: Mapping[str, tuple[Judge, Sequence[str]]] = {

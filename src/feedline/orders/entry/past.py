@@ -1,0 +1,97 @@
+"""Orders that an entry does not know from what it has read: looked up where their events lie, and how they stand where
+the gateways keep it.
+
+A look-up reads a partition of each topic, so it is made for what is asked for rarely: an order older than an entry's
+memory, and one whose cancellation waits for an answer of the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from feedline.consumer.messages import place_of
+from feedline.consumer.spans import read_spans
+from feedline.errors import BrokerUnavailableError, CorruptBatchError
+from feedline.kafka.admin import watermarks
+from feedline.orders.fix.states import Held
+from feedline.orders.model import Accepted, EntrySource, Facts, OrderState, apply, facts_from_headers
+from feedline.orders.model.book import UNKNOWN_OFFSET, Known, Place
+from feedline.orders.topics import ENTRY_GROUP, OrderTopics
+
+# Look-ups at once, and those that wait for their turn: then callers are turned away.
+AT_ONCE, WAITING = 2, 16
+
+Found = TypeVar("Found")
+
+
+class Past:
+    """Of one event loop."""
+
+    def __init__(self, kafka: Mapping[str, Any], topics: OrderTopics) -> None:
+        self._kafka, self._topics = kafka, topics
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+
+    async def order(self, order_id: str, partition: int, until: int) -> Known | None:
+        """The order by its events of HTTP entry below that offset and by its state; None when neither is there.
+
+        Raises BrokerUnavailableError when too many ask, or the broker does not answer.
+        """
+        return await self._in_turn(self._order, order_id, partition, until)
+
+    async def state(self, order_id: str, partition: int) -> OrderState | None:
+        """How the order stands as far as the engine has answered; None when it has not. Raises as `order`."""
+        return await self._in_turn(self._state, order_id, partition)
+
+    async def _in_turn(self, read: Callable[..., Found], *arguments: Any) -> Found:
+        if self._waiting >= WAITING:
+            raise BrokerUnavailableError(f"{WAITING} older orders are being looked up: come again")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(read, *arguments)
+        finally:
+            self._waiting -= 1
+
+    def _order(self, order_id: str, partition: int, until: int) -> Known | None:
+        state = self._state(order_id, partition)
+        # Where the events lay of which only the state is left.
+        places = [Place(partition, UNKNOWN_OFFSET)] * (state.sequence if state else 0)
+        for facts, place in self._events(order_id, partition, until):
+            known = state is not None and facts.sequence <= state.sequence
+            if known and places[facts.sequence - 1].offset == UNKNOWN_OFFSET:
+                places[facts.sequence - 1] = place
+                continue
+            verdict = apply(state, facts)
+            if isinstance(verdict, Accepted):
+                state = verdict.state
+                places.append(place)
+        return None if state is None else Known(state, tuple(places))
+
+    def _events(self, order_id: str, partition: int, until: int) -> list[tuple[Facts, Place]]:
+        topic, key = self._topics.out, order_id.encode()
+        low, high = watermarks(self._kafka, topic, [partition])[partition]
+        found = []
+        # As the entry reads: its events are in no transaction, and must not be missed behind an open one of bulk entry.
+        span = {partition: (low, min(until, high))}
+        for message in read_spans(self._kafka, topic, span, group=ENTRY_GROUP, uncommitted=True):
+            if message.key() != key:
+                continue
+            try:
+                facts = facts_from_headers(key, message.headers(), EntrySource.HTTP)
+            except CorruptBatchError:
+                continue
+            if facts is not None:
+                found.append((facts, Place(*place_of(message))))
+        return found
+
+    def _state(self, order_id: str, partition: int) -> OrderState | None:
+        topic, key = self._topics.states, order_id.encode()
+        span = watermarks(self._kafka, topic, [partition])[partition]
+        value = None
+        for message in read_spans(self._kafka, topic, {partition: span}, group=ENTRY_GROUP):
+            if message.key() == key:
+                value = message.value()
+        return None if value is None else Held.decode(value).state

@@ -1,0 +1,217 @@
+"""What the engine says: its reports made durable, and what follows from them for orders and events.
+
+An answer takes its steps one after the other: the report is on `orders.executions`, the order's state on
+`orders.states`, then the event is done and the engine's message need not be asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from feedline.errors import SchemaMismatchError
+from feedline.orders.fix import reports
+from feedline.orders.fix.dictionary import SOH
+from feedline.orders.fix.flight import Flight
+from feedline.orders.fix.holding import Holding, Outgoing
+from feedline.orders.fix.judge import Refuse
+from feedline.orders.fix.outbox import Outbox
+from feedline.orders.fix.ownership import Ownership
+from feedline.orders.fix.states import Held
+from feedline.orders.model import EventKind, ExecType, Status, conclude
+
+logger = logging.getLogger(__name__)
+
+# The last reports by ExecID: what the engine sends again is known by it.
+REPORTS_KNOWN = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What the engine has said of an event. decides: whether it is the answer to it, by kind of the event; rejected: it
+    is not to be; final: how its order ends."""
+
+    decides: Callable[[EventKind], bool]
+    rejected: bool = False
+    final: Status | None = None
+
+
+class Answers:
+    """Of the gateway's thread only. refuse: gives an event to the topic of errors; released: is told of an order whose
+    events need not wait for an answer any more."""
+
+    def __init__(
+        self,
+        session: str,
+        flight: Flight,
+        owned: Ownership,
+        outbox: Outbox,
+        counts: Counter[str],
+        *,
+        refuse: Callable[[Holding, Refuse], None],
+        released: Callable[[Holding, str], None],
+    ) -> None:
+        self._session, self._flight, self._owned, self._outbox, self._counts = session, flight, owned, outbox, counts
+        self._refuse, self._released = refuse, released
+        # Reports not durable yet, by the engine's numbers, and the last ones by ExecID: whether they are durable.
+        self._pending: dict[int, None] = {}
+        self._known: OrderedDict[str, bool] = OrderedDict()
+        # After a start, what is said of events that are not read again yet, by ClOrdID.
+        self._early: dict[str, list[tuple[_Word, int | None]]] = {}
+
+    @property
+    def first_pending(self) -> int | None:
+        """The first number of the engine's whose message is not durable with us; None when all are."""
+        return next(iter(self._pending), None)
+
+    def begin_anew(self) -> None:
+        """The engine's numbers were reset."""
+        self._pending.clear()
+
+    def expected(self, outgoing: Outgoing) -> None:
+        """An event was read that has a number already: the engine may have answered it before."""
+        for word, number in self._early.pop(outgoing.name, ()):
+            self._said(outgoing.name, word, number)
+
+    def release_early(self) -> None:
+        """Once all is read again that may have been sent, what is left over was said of events that are done."""
+        if self._owned.is_catching_up:
+            return
+        self._flight.caught_up()
+        early, self._early = self._early, {}
+        for name, words in early.items():
+            for word, number in words:
+                self._said(name, word, number)
+
+    def take(self, fields: Mapping[str, str]) -> None:
+        """A message of the engine."""
+        number = int(fields["34"])
+        if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
+            self._rejected(fields)
+            return
+        if reports.is_status(fields):
+            return
+        if reports.is_duplicate(fields):
+            self._duplicate(fields)
+            return
+        try:
+            report = reports.report_of(fields, self._session)
+            value = self._outbox.encode(report)
+        except SchemaMismatchError as problem:
+            self._unreadable(fields, number, problem)
+            return
+        rejected = report.exec_type is ExecType.CANCEL_REJECTED
+        word = _Word(lambda kind: reports.answers(report, kind), rejected, reports.final_of(report))
+        known = self._known.get(report.exec_id)
+        if known is not None:
+            self._counts["reports_again"] += 1
+            if known:
+                self._said(report.cl_ord_id, word, None)
+            return
+        self._known[report.exec_id] = False
+        if len(self._known) > REPORTS_KNOWN:
+            self._known.popitem(last=False)
+        self._pending[number] = None
+        outgoing = self._flight.find(report.cl_ord_id)
+        trace = None if outgoing is None else dict(outgoing.taken.headers).get("traceparent")
+
+        def durable() -> None:
+            self._known[report.exec_id] = True
+            self._counts["reports"] += 1
+            self._said(report.cl_ord_id, word, number)
+
+        self._outbox.report(report, value, trace, durable)
+
+    def _unreadable(self, fields: Mapping[str, str], number: int, problem: SchemaMismatchError) -> None:
+        """A report that cannot be one of ours is kept as it came; it answers its event all the same. Of a cancellation
+        it is taken to say that the order is over, unless it is a rejection: then nothing is sent that must not be."""
+        name = fields.get("11", "")
+        logger.error("a report of %s cannot be read: %s", name, problem)
+        self._counts["reports_refused"] += 1
+        self._pending[number] = None
+        raw = SOH.join(f"{tag}={value}" for tag, value in fields.items()).encode(errors="replace")
+        word = _Word(lambda _: True, rejected=fields["35"] == reports.CANCEL_REJECT)
+        self._outbox.refuse_report(name.rpartition("-")[0], raw, str(problem), lambda: self._said(name, word, number))
+
+    def _said(self, name: str, word: _Word, number: int | None) -> None:
+        """A report is durable; number: that of its message, when it is to be noted that it is."""
+        outgoing = self._flight.find(name)
+        order_id = name.rpartition("-")[0]
+        holding = None if outgoing is None else self._owned.holding(outgoing.place[0])
+        if outgoing is None and self._owned.is_catching_up:
+            # Its number stays pending: until the event is settled the engine has to say it again after a kill.
+            self._early.setdefault(name, []).append((word, number))
+            return
+        settles = outgoing is not None and not outgoing.answered and word.decides(outgoing.taken.event.kind)
+        if outgoing is None or holding is None or not settles:
+            self._conclude(order_id, word.final)
+            self._pending.pop(number, None)  # type: ignore[arg-type]
+            return
+        self._flight.answered(outgoing)
+        held = self._decide(holding, outgoing, rejected=word.rejected, final=word.final)
+
+        def settled() -> None:
+            self._flight.forget(outgoing)
+            self._owned.done(holding, outgoing.taken.offset)
+            self._pending.pop(number, None)  # type: ignore[arg-type]
+
+        self._outbox.state(holding.partition, order_id, held, settled)
+        self._released(holding, order_id)
+
+    def _decide(self, holding: Holding, outgoing: Outgoing, *, rejected: bool, final: Status | None) -> Held:
+        """The order after the engine's answer to an event; the state to be written for that event."""
+        event = outgoing.taken.event
+        latest = holding.states.get(event.order_id, outgoing.held)
+        latest = latest.answered(event.sequence, rejected=rejected, asked=outgoing.asked)
+        if final is not None:
+            latest = replace(latest, state=conclude(latest.state, final))
+        self._keep(holding, event.order_id, latest)
+        return latest if latest.state.sequence == event.sequence else outgoing.held
+
+    def _conclude(self, order_id: str, final: Status | None) -> None:
+        """A later report of an order says that it is over."""
+        if final is None:
+            return
+        for holding in self._owned:
+            held = holding.states.get(order_id)
+            if held is not None and not held.state.status.is_final:
+                over = replace(held, state=conclude(held.state, final))
+                self._keep(holding, order_id, over)
+                # An event that waits for its answer writes the state itself, when it is answered.
+                if not self._flight.is_outstanding(order_id):
+                    self._outbox.state(holding.partition, order_id, over)
+                self._released(holding, order_id)
+
+    def _keep(self, holding: Holding, order_id: str, held: Held) -> None:
+        for gone in holding.keep(order_id, held):
+            self._outbox.state(holding.partition, gone, None)
+
+    def _rejected(self, fields: Mapping[str, str]) -> None:
+        """The engine refuses the message itself: the event goes to the topic of errors, and its order on with what it
+        had; one that was never taken is over."""
+        name = self._flight.name_of(int(fields.get("45") or 0)) or fields.get("379", "")
+        outgoing = self._flight.find(name)
+        if outgoing is None or outgoing.answered:
+            logger.warning("the engine rejects a message that no event waits for: %s", fields.get("58"))
+            return
+        holding = self._owned.holding(outgoing.place[0])
+        reason = f"the engine rejects the message: {fields.get('58') or fields.get('373') or fields.get('380')}"
+        self._flight.forget(outgoing)
+        if holding is None:
+            return
+        event = outgoing.taken.event
+        final = Status.REJECTED if event.kind is EventKind.NEW else None
+        held = self._decide(holding, outgoing, rejected=True, final=final)
+        self._outbox.state(holding.partition, event.order_id, held)
+        self._refuse(holding, Refuse(outgoing.taken, "FixRejected", reason))
+        self._released(holding, event.order_id)
+
+    def _duplicate(self, fields: Mapping[str, str]) -> None:
+        """The engine has it, but this copy was not marked: asked again, marked, it gives its reports again."""
+        outgoing = self._flight.find(fields["11"])
+        self._counts["duplicates"] += 1
+        logger.warning("the engine has %s already", fields["11"])
+        if outgoing is not None and not outgoing.answered and not outgoing.resend:
+            self._flight.send_again(outgoing)

@@ -1,0 +1,200 @@
+"""What is on its way to the engine: to be sent, in order; sent and not answered; and under which number.
+
+How an offset and a FIX sequence number come to move together is told in
+docs/decisions/0018-offset-and-fix-number-move-together.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from feedline.orders.fix.connection import Connection
+from feedline.orders.fix.holding import Holding, Outgoing
+from feedline.orders.fix.ownership import Ownership
+
+logger = logging.getLogger(__name__)
+
+POSS_RESEND = 97
+
+
+class Flight:
+    """Of the gateway's thread only. parse: makes a message of a body."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        owned: Ownership,
+        parse: Callable[[str], Any],
+        max_in_flight: int,
+        counts: Counter[str],
+    ) -> None:
+        self._connection, self._owned, self._parse = connection, owned, parse
+        self._max_in_flight, self._counts = max_in_flight, counts
+        self._ready: deque[Outgoing] = deque()
+        # Sent, by ClOrdID and by number.
+        self._in_flight: dict[str, Outgoing] = {}
+        self._numbers: dict[int, str] = {}
+        # Of each order, how many of its events are not answered, sent or not.
+        self._unanswered: Counter[str] = Counter()
+        # Events that have a number in the store of an earlier run, until they are read again.
+        self._numbered: dict[tuple[int, int], int] = {}
+        # Whether what the engine says of them still comes: until all is read again that may have been sent.
+        self._said_again = True
+        # Which store that is, and after which logon it was looked at.
+        self._store, self._logons = "", 0
+
+    def open(self) -> None:
+        """Connects."""
+        # What has a number is known before the first message can get another one.
+        self._numbered = self._connection.store.numbered()
+        self._connection.start()
+        self._store = self._connection.store.identity()
+
+    @property
+    def ready(self) -> int:
+        return len(self._ready)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the session is on, and it is known whose numbers it has."""
+        return self._connection.logged_on and self._connection.logons == self._logons
+
+    @property
+    def can_send(self) -> bool:
+        """Whether there is something to send and nothing in the way of it."""
+        return bool(self._ready) and self.may_send and len(self._in_flight) < self._max_in_flight
+
+    def find(self, name: str) -> Outgoing | None:
+        """What was sent under that ClOrdID and is not settled."""
+        return self._in_flight.get(name)
+
+    def name_of(self, number: int) -> str | None:
+        return self._numbers.get(number)
+
+    def is_outstanding(self, order_id: str) -> bool:
+        """Whether an event of the order is not answered, or not even sent."""
+        return self._unanswered[order_id] > 0
+
+    def expect(self, holding: Holding, outgoing: Outgoing) -> None:
+        """To be sent; or sent by an earlier run of this gateway, whose session delivers it, and to be answered. When it
+        is read so late that its answer may have come already, it is sent again, marked, and answered again."""
+        self._unanswered[outgoing.taken.event.order_id] += 1
+        inherited, session = holding.inherited, self._connection.name
+        number = self._numbered.pop(outgoing.place, 0)
+        is_sent = bool(number) and inherited.is_of(session, self._store)
+        if is_sent and self._said_again:
+            outgoing.number = number
+            self._wait_for(outgoing)
+            self._counts["numbered_before"] += 1
+            return
+        outgoing.resend = is_sent or inherited.perhaps_sent(outgoing.taken.offset, session, self._store)
+        self._ready.append(outgoing)
+
+    def caught_up(self) -> None:
+        """All is read again that may have been sent before this start."""
+        self._said_again = False
+
+    def send(self) -> None:
+        """Sends what is ready and may be, after the group knows that it is about to be."""
+        if not self.can_send:
+            return
+        room = self._max_in_flight - len(self._in_flight)
+        batch = [self._ready[index] for index in range(min(room, len(self._ready)))]
+        spans: dict[int, tuple[int, int]] = {}
+        for outgoing in batch:
+            partition, offset = outgoing.place
+            first, end = spans.get(partition, (offset, 0))
+            spans[partition] = min(first, offset), max(end, offset + 1)
+        if not self._owned.intend(spans, self._connection.name, self._store):
+            return
+        for outgoing in batch:
+            if not self.may_send:
+                return
+            self._ready.popleft()
+            self._send(outgoing)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        message = outgoing.message if outgoing.message is not None else self._parse(outgoing.body)
+        if outgoing.resend:
+            message.getHeader().setField(POSS_RESEND, "Y")
+            self._counts["resent"] += 1
+        outgoing.message = None
+        outgoing.number = self._connection.send(message)
+        self._counts["sent"] += 1
+        self._wait_for(outgoing)
+
+    def _wait_for(self, outgoing: Outgoing) -> None:
+        self._in_flight[outgoing.name] = outgoing
+        self._numbers[outgoing.number] = outgoing.name
+
+    def begin_anew(self) -> bool:
+        """After a logon: whether the session's numbers were reset and its store emptied. Then what is not answered is
+        sent again, marked, before anything newer."""
+        logons = self._connection.logons
+        if logons == self._logons:
+            return False
+        store = self._connection.store.identity()
+        is_new, self._store, self._logons = store != self._store, store, logons
+        if not is_new:
+            return False
+        self._numbered.clear()
+        self._numbers.clear()
+        unanswered = [one for one in self._in_flight.values() if not one.answered]
+        logger.warning("the FIX session begins with number 1: %d events are sent again", len(unanswered))
+        self._counts["resets"] += 1
+        for outgoing in reversed(unanswered):
+            self._take_back(outgoing)
+            self._ready.appendleft(outgoing)
+        return True
+
+    def send_again(self, outgoing: Outgoing) -> None:
+        """Once more, marked."""
+        self._take_back(outgoing)
+        self._ready.append(outgoing)
+
+    def _take_back(self, outgoing: Outgoing) -> None:
+        self._in_flight.pop(outgoing.name, None)
+        self._numbers.pop(outgoing.number, None)
+        outgoing.resend, outgoing.number = True, 0
+
+    def answered(self, outgoing: Outgoing) -> None:
+        """It has its answer, which is not settled yet: it counts as in flight until `forget`."""
+        outgoing.answered = True
+        self._less(outgoing)
+
+    def forget(self, outgoing: Outgoing) -> None:
+        """It is done with, or somebody else's."""
+        if self._in_flight.pop(outgoing.name, None) is not None and not outgoing.answered:
+            self._less(outgoing)
+        self._numbers.pop(outgoing.number, None)
+
+    def leave(self, partitions: set[int] | None) -> None:
+        """Nothing more of these partitions is sent, of any for None."""
+        going = [one for one in self._ready if partitions is None or one.place[0] in partitions]
+        for outgoing in going:
+            self._less(outgoing)
+        gone = set(map(id, going))
+        self._ready = deque(one for one in self._ready if id(one) not in gone)
+
+    def drop(self, partitions: set[int]) -> None:
+        """Those partitions are somebody else's: nothing of them is sent or waited for any more."""
+        self.leave(partitions)
+        for outgoing in [one for one in self._in_flight.values() if one.place[0] in partitions]:
+            self.forget(outgoing)
+
+    def waits_for(self, partitions: set[int] | None) -> bool:
+        """Whether something sent of these partitions, of any for None, is not settled."""
+        return any(partitions is None or one.place[0] in partitions for one in self._in_flight.values())
+
+    def _less(self, outgoing: Outgoing) -> None:
+        order_id = outgoing.taken.event.order_id
+        self._unanswered[order_id] -= 1
+        if self._unanswered[order_id] <= 0:
+            del self._unanswered[order_id]
