@@ -47,7 +47,7 @@ def reconcile(
     names = topics or OrderTopics()
     refused = refused_places(settings, names)
     day = _Day(Session(connection), business_date, names)
-    lines = [*day.loading(), *day.sending(refused), *day.executions(), *day.states()]
+    lines = [*day.loading(), *day.parked(refused), *day.sending(refused), *day.executions(), *day.states()]
     if engine_folder is not None:
         sent = [(order_id, sequence) for order_id, sequence, place in day.events() if place not in refused]
         lines += engine_lines(read_engine_side(engine_folder), sent, day.exec_ids(), day.stands())
@@ -94,6 +94,17 @@ class _Day:
             )
             yield line("loading", f"messages of {table.topic(self._topics)}", int(messages), int(rows) + int(left))
             yield line("loading", f"rows of {table.table}, and ids", int(rows), int(ids))
+
+    def parked(self, refused: set[Place]) -> Iterator[Line]:
+        """Of all dates: an event that misses the one before is loaded when that comes, or refused by the gateway."""
+        waiting = self._rows(
+            f"SELECT ORDER_ID, _PARTITION, _OFFSET FROM {data_table(NOT_LOADED, ORDERS_SCHEMA)} "
+            f"WHERE _TOPIC = {self._out} AND VERDICT = 'PARKED'"
+        )
+        left = [
+            str(order_id) for order_id, partition, offset in waiting if (int(partition), int(offset)) not in refused
+        ]
+        yield line("loading", "events that wait for one before, not refused", 0, len(left), left)
 
     def sending(self, refused: set[Place]) -> Iterator[Line]:
         """Every accepted event has an answer of the engine or was refused with a reason."""

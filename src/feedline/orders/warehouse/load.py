@@ -7,6 +7,7 @@ killed has changed nothing or a whole chunk, and the same call again goes on fro
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,10 +22,11 @@ from snowflake.connector import SnowflakeConnection
 from feedline.consumer.messages import place_of
 from feedline.consumer.ranges import LoadRange
 from feedline.errors import ConfigurationError, RetriableError
-from feedline.orders.warehouse.decode import BadMessage, WriterSchema, decode
+from feedline.orders.warehouse.decode import BadMessage, Row, WriterSchema, decode
 from feedline.orders.warehouse.judging import JUDGES, Judged, Verdict
+from feedline.orders.warehouse.parked import Reread, parked_places, still_parked, take_out, taken_up
 from feedline.orders.warehouse.rows import write_rows
-from feedline.orders.warehouse.tables import SCHEMA, OrderTable
+from feedline.orders.warehouse.tables import EVENTS, SCHEMA, OrderTable
 from feedline.warehouse import ledger
 from feedline.warehouse.connection import Session
 from feedline.warehouse.ledger import Checkpoint, Move
@@ -33,8 +35,10 @@ from feedline.warehouse.names import DATABASE
 from feedline.warehouse.staging import copy_files, put_files
 from feedline.warehouse.tables import columns_of, require_columns
 
-# Gets a message that becomes no row and is no repeat, with its verdict and reason; returns once it is durably
-# reported. It may get the same one again when a load is repeated.
+logger = logging.getLogger(__name__)
+
+# Gets a message that becomes no row, is no repeat and waits for none, with its verdict and reason; returns once it is
+# durably reported. It may get the same one again when a load is repeated.
 OnRefused = Callable[[Message, Verdict, str], None]
 OnStep = Callable[[Step], None]
 
@@ -77,6 +81,7 @@ def load_orders(
     writer_schema: WriterSchema,
     *,
     on_refused: OnRefused,
+    reread: Reread = lambda _: (),
     on_step: OnStep = lambda _: None,
     policy: OrderLoadPolicy = OrderLoadPolicy(),
     result: OrderLoadResult | None = None,
@@ -84,6 +89,7 @@ def load_orders(
     """Loads every message of the range that is not dealt with yet, and moves the checkpoints to the range's end.
 
     `messages` yields those of the range, each partition's in offset order; those below a checkpoint are passed over.
+    `reread` gives messages of before by their places: those that were parked and whose order goes on now.
     Raises LostRaceError when another load got there first, WarehouseUnavailableError, RegistryUnavailableError, and
     RetriableError when the local disk is full (all four: try again), ControlMismatchError when COPY miscounts,
     ConfigurationError when the table lacks a column. What was committed before stays.
@@ -96,7 +102,7 @@ def load_orders(
     result = result or OrderLoadResult(table.table, load_range.topic)
     if todo.spans:
         require_columns(columns_of(session, table.table, SCHEMA), table.layout, table.metadata)
-        load = _Load(session, table, todo, positions, writer_schema, on_refused, on_step, policy, result)
+        load = _Load(session, table, todo, positions, writer_schema, on_refused, reread, on_step, policy, result)
         load.run(messages)
     result.checkpoints = {p: c.next_offset for p, c in positions.items()}
     return result
@@ -112,6 +118,7 @@ class _Load:
     positions: dict[int, Checkpoint]
     writer_schema: WriterSchema
     on_refused: OnRefused
+    reread: Reread
     on_step: OnStep
     policy: OrderLoadPolicy
     result: OrderLoadResult
@@ -149,9 +156,13 @@ class _Load:
         try:
             found = ledger.checkpoints(self.session, self.table.name, self.todo.topic)
             ledger.require_unmoved(found, moves, self.table.name, self.todo.topic)
-            judged = judge(self.session, rows)
+            parked = self._parked(rows, fields)
+            places = {(row.partition, row.offset) for row in parked}
+            judged = [one for one in judge(self.session, [*parked, *rows]) if not still_parked(one, places)]
+            out = taken_up(judged, places)
+            take_out(self.session, self.todo.topic, out)
             self._report(judged, bad)
-            self._copy(judged, bad, moves)
+            self._copy(judged, bad, moves, out)
             ledger.move_checkpoints(self.session, self.table.name, self.todo.topic, moves, datetime.now(UTC))
             self.on_step(Step.COMMITTING)
         except BaseException:
@@ -163,6 +174,16 @@ class _Load:
         self.positions.update({move.partition: move.after for move in moves})
         self.on_step(Step.COMMITTED)
 
+    def _parked(self, rows: Sequence[Row], fields: Sequence[str]) -> list[Row]:
+        """Events of these rows' orders that an earlier load could not place, and that lie on the topic still."""
+        if self.table is not EVENTS:
+            return []
+        places = parked_places(self.session, self.todo.topic, rows)
+        found, _ = decode(self.reread(places), fields, self.writer_schema) if places else ([], [])
+        if len(found) < len(places):
+            logger.warning("%d parked events have left %s", len(places) - len(found), self.todo.topic)
+        return found
+
     def _moves(self, chunk: Sequence[Message], *, last: bool) -> list[Move]:
         ends = {partition: offset + 1 for partition, offset in map(place_of, chunk)}
         if last:
@@ -172,12 +193,15 @@ class _Load:
 
     def _report(self, judged: Sequence[Judged], bad: Sequence[BadMessage]) -> None:
         for one in judged:
-            if one.verdict not in (Verdict.LOADED, Verdict.REPEAT):
+            # A parked event is not refused: the gateway sends it when the one before comes in time, or refuses it.
+            if one.verdict not in (Verdict.LOADED, Verdict.REPEAT, Verdict.PARKED):
                 self.on_refused(one.row.message, one.verdict, one.reason or "")
         for broken in bad:
             self.on_refused(broken.message, Verdict.CORRUPT, broken.reason)
 
-    def _copy(self, judged: Sequence[Judged], bad: Sequence[BadMessage], moves: Sequence[Move]) -> None:
+    def _copy(
+        self, judged: Sequence[Judged], bad: Sequence[BadMessage], moves: Sequence[Move], out: Sequence[Judged]
+    ) -> None:
         stage_path = f"{self.table.name}/{self.load_id}/{uuid.uuid4().hex[:8]}"
         try:
             with tempfile.TemporaryDirectory(prefix="feedline-orders-") as folder:
@@ -186,6 +210,7 @@ class _Load:
                     judged,
                     bad,
                     moves,
+                    taken_up=out,
                     topic=self.todo.topic,
                     load_id=self.load_id,
                     at=datetime.now(UTC),

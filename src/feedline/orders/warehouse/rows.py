@@ -51,12 +51,14 @@ def write_rows(
     bad: Sequence[BadMessage],
     moves: Sequence[Move],
     *,
+    taken_up: Sequence[Judged] = (),
     topic: str,
     load_id: str,
     at: datetime,
     folder: Path,
 ) -> dict[str, list[StagedFile]]:
-    """Writes the files of one chunk, by the prefix of their names. Raises OSError when the disk does not take them."""
+    """Writes the files of one chunk, by the prefix of their names. taken_up: those of `judged` that an earlier load has
+    counted as not loaded. Raises OSError when the disk does not take them."""
     loaded = [one for one in judged if one.verdict is Verdict.LOADED]
     left = [_not_loaded(table, one) for one in judged if one.verdict is not Verdict.LOADED]
     left += [_bad(one) for one in bad]
@@ -72,7 +74,8 @@ def write_rows(
     if left:
         rows = pa.Table.from_pylist([{**row, **written} for row in left], schema=_NOT_LOADED)
         files[NOT_LOADED].append(write_file(folder, NOT_LOADED, 0, data_table(NOT_LOADED, ORDERS_SCHEMA), rows))
-    ledger = _ledger(table, moves, [one.row.partition for one in loaded], [row["_PARTITION"] for row in left])
+    before = [one.row.partition for one in taken_up]
+    ledger = _ledger(table, moves, [one.row.partition for one in loaded], [row["_PARTITION"] for row in left], before)
     entries = [{**row, "TOPIC": topic, "LOAD_ID": load_id, "LOADED_AT": at} for row in ledger]
     rows = pa.Table.from_pylist(entries, schema=_LEDGER)
     files[LEDGER].append(write_file(folder, LEDGER, 0, data_table(LEDGER, ORDERS_SCHEMA), rows))
@@ -134,9 +137,11 @@ def _bad(one: BadMessage) -> dict[str, Any]:
 
 
 def _ledger(
-    table: OrderTable, moves: Sequence[Move], loaded: Sequence[int], left: Sequence[int]
+    table: OrderTable, moves: Sequence[Move], loaded: Sequence[int], left: Sequence[int], before: Sequence[int]
 ) -> list[dict[str, Any]]:
     rows, others = Counter(loaded), Counter(left)
+    # What was counted as a message that became no row is no other message now.
+    others.subtract(before)
     return [
         {
             "TABLE_NAME": table.table,

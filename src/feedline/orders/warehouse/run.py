@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from confluent_kafka import Message
 from snowflake.connector import SnowflakeConnection
@@ -14,6 +16,7 @@ from snowflake.connector import SnowflakeConnection
 from feedline.consumer.group_offsets import follow_checkpoints
 from feedline.consumer.range_reader import group_of, read_messages
 from feedline.consumer.ranges import LoadRange, plan_to_end
+from feedline.consumer.spans import read_spans
 from feedline.errors import ConfigurationError, LostRaceError, OffsetsExpiredError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.kafka.registry import registry_client, writer_schema
@@ -157,11 +160,27 @@ def _load_once(
                 counted(),
                 lambda schema_id: writer_schema(registry, schema_id),
                 on_refused=reporter.report,
+                reread=partial(_reread, settings.kafka, rest.topic, group_of(table.name)),
                 policy=policy,
                 result=result,
             )
         finally:
             reading.close()
+
+
+def _reread(kafka: Mapping[str, Any], topic: str, group: str, places: Collection[tuple[int, int]]) -> list[Message]:
+    """The messages at these places, of those that the topic still has, each partition's in order."""
+    lows = {p: low for p, (low, _) in watermarks(kafka, topic, {partition for partition, _ in places}).items()}
+    left = sorted(place for place in places if place[1] >= lows[place[0]])
+    found: list[Message] = []
+    while left:
+        # One of each partition at a time: there are few, and what lies between them may be much.
+        spans: dict[int, tuple[int, int]] = {}
+        for partition, offset in left:
+            spans.setdefault(partition, (offset, offset + 1))
+        found += read_spans(kafka, topic, spans, group=group)
+        left = [place for place in left if place[1] != spans[place[0]][0]]
+    return found
 
 
 def _left(connection: SnowflakeConnection, table: OrderTable, load_range: LoadRange) -> LoadRange:
