@@ -22,6 +22,8 @@ from feedline.kafka.errors import translate
 from feedline.orders.model import OrderState, Status, answered
 
 READ_WITHIN_S = 60.0
+# The newest segment of a partition is never compacted, and readers want the whole partition: 50,000 states of it.
+SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,11 @@ def ensure_states_topic(
     admin: AdminClient, topic: str, partitions: int, replication_factor: int, min_insync_replicas: int
 ) -> bool:
     """Makes the topic when there is none; whether it was made. Raises BrokerUnavailableError, AuthenticationError."""
-    config = {"cleanup.policy": "compact", "min.insync.replicas": str(min(min_insync_replicas, replication_factor))}
+    config = {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(SEGMENT_BYTES),
+        "min.insync.replicas": str(min(min_insync_replicas, replication_factor)),
+    }
     new = NewTopic(topic, partitions, replication_factor, config=config)
     try:
         admin.create_topics([new], request_timeout=READ_WITHIN_S, operation_timeout=READ_WITHIN_S)[topic].result()
