@@ -1,7 +1,7 @@
 """What lands on `orders.out`, as it lands, fetched by an event loop in groups.
 
 Uncommitted messages are read too: the events of HTTP entry are in no transaction, and must not wait for one of bulk
-entry's that is open on the same partition. Those of bulk entry are passed over.
+entry's that is open on the same partition. Of those of bulk entry only which orders they are of is told.
 """
 
 from __future__ import annotations
