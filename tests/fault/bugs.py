@@ -72,26 +72,26 @@ def _no_fence(_folder: Path, _name: str) -> None:
         # A plain overwrite; the stand-in refuses to let two transactions change one row, so it comes after.
         return None
 
-    commit = _Load._commit
+    commit = ledger.commit
 
-    def commit_then_move(self: Any, moves: Any) -> None:
-        commit(self, moves)
+    def commit_then_move(session: Any, feed: str, topic: str, moves: Any) -> None:
+        commit(session, feed, topic, moves)
         with suppress(WarehouseUnavailableError):
-            self.session.execute("BEGIN TRANSACTION", doing="begin")
-            moved = ledger.checkpoints(self.session, self.feed.name, self.todo.topic)
+            session.execute("BEGIN TRANSACTION", doing="begin")
+            moved = ledger.checkpoints(session, feed, topic)
             still = [m for m in moves if moved.get(m.partition) == m.before]
             if still:
                 from datetime import UTC, datetime
 
-                real_move(self.session, self.feed.name, self.todo.topic, still, datetime.now(UTC))
-            self.session.execute("COMMIT", doing="commit")
+                real_move(session, feed, topic, still, datetime.now(UTC))
+            session.execute("COMMIT", doing="commit")
 
     real_move = ledger.move_checkpoints
     ledger.begin_in_turn = begin
     ledger.require_unmoved = lambda *_: None
     ledger.move_checkpoints = move
     # What the other has not committed yet, the ledger does not show: the check before COPY alone is not enough.
-    _Load._commit = commit_then_move  # type: ignore[method-assign]
+    ledger.commit = commit_then_move
 
 
 def _one_copy(_folder: Path, _name: str) -> None:
