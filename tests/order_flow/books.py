@@ -26,13 +26,20 @@ class BookCheck:
 
 
 def check_book(events: Iterable[tuple[str, int]], book: Sequence[Arrival], reported: Collection[str]) -> BookCheck:
-    """events: order and sequence of every event that must be sent; reported: the ClOrdIDs with an execution report."""
+    """events: order and sequence of every event that must be sent; reported: the ClOrdIDs with an execution report.
+
+    - lost write: not booked
+    - duplicate: booked twice; unmarked copy: sent again without a mark
+    - out of sequence: sent or booked before its forerunner
+    - aborted read: booked, and nobody gave it
+    - unreported: booked, and no report of it came back
+    """
     wanted = [f"{order}-{sequence}" for order, sequence in events]
     booked = Counter(one.cl_ord_id for one in book if one.verdict == Verdict.BOOKED)
     findings: dict[str, list[str]] = defaultdict(list)
-    findings["missed"] = [name for name in wanted if not booked[name]]
-    findings["doubled"] = [name for name, times in booked.items() if times > 1]
-    findings["not on the topic"] = [name for name in booked if name not in set(wanted)]
+    findings["lost write"] = [name for name in wanted if not booked[name]]
+    findings["duplicate"] = [name for name, times in booked.items() if times > 1]
+    findings["aborted read"] = [name for name in booked if name not in set(wanted)]
     findings["unmarked copy"] = [one.cl_ord_id for one in book if one.verdict == Verdict.UNMARKED_COPY]
     findings["out of sequence"] = [one.cl_ord_id for one in book if one.verdict == Verdict.OUT_OF_SEQUENCE]
     findings["unreported"] = [name for name in wanted if booked[name] and name not in reported]

@@ -52,6 +52,7 @@ from order_flow.books import BookCheck, check_book
 
 WITHIN_S = 120.0
 TESTS = Path(__file__).resolve().parents[1]
+ENTRY = str(TESTS / "order_flow" / "entry_process.py")
 
 EQUITY = Order(
     side=Side.BUY, orderType=OrderType.LIMIT, quantity=Decimal(100), limitPrice=Decimal("12.50"), currency="USD",
@@ -106,8 +107,8 @@ def lives(count: int, seed: int = 1) -> list[OrderEvent]:
 
 @dataclass
 class Flow:
-    """One engine and any number of gateways on topics of their own. `expected`: order id and sequence of what must be
-    sent."""
+    """One engine, any number of gateways and of order entries on topics of their own. `given`: the events that were
+    produced here; `expected`: order id and sequence of what must be sent."""
 
     settings: Settings
     settings_file: Path
@@ -115,6 +116,7 @@ class Flow:
     home: Path
     partitions: int
     group: str = field(default_factory=lambda: f"feedline.orders.gateway.{uuid.uuid4().hex[:8]}")
+    given: list[OrderEvent] = field(default_factory=list)
     expected: list[tuple[str, int]] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
@@ -147,13 +149,12 @@ class Flow:
 
     def start_gateway(self, name: str = "GATEWAY-1", *arguments: str, folder: str = "", **options: Any) -> None:
         """options: those of `gateway_process`."""
-        self.ports[name] = self.ports.get(name) or choose_ports({name: 0}, {})[name]
         chosen = {
             "marker": str(self.home / f"{name}.died"),
             "arguments": [
-                *("--name", name, "--engine", f"127.0.0.1:{self.ports['fix']}", "--port", str(self.ports[name])),
-                *("--folder", str(self.home / (folder or name)), "--settings", str(self.settings_file)),
-                *("--group", self.group, "--prefix", self.topics.prefix, "--heartbeat", "2", "--drain", "5"),
+                *("--name", name, "--engine", f"127.0.0.1:{self.ports['fix']}", "--port", str(self._port(name))),
+                *("--folder", str(self.home / (folder or name)), "--group", self.group, *self._usual),
+                *("--heartbeat", "2", "--drain", "5"),
                 *arguments,
             ],
             **options,
@@ -195,26 +196,54 @@ class Flow:
         with urllib.request.urlopen(urllib.request.Request(address, data=data), timeout=30) as answer:
             return json.load(answer)
 
-    def metrics(self, name: str = "GATEWAY-1") -> dict[str, float]:
-        """The gateway's metrics that have no labels but the session; nothing while it does not answer."""
+    def metrics(self, name: str = "GATEWAY-1", prefix: str = "feedline_gateway") -> dict[str, float]:
+        """A service's metrics that have no labels but the session; nothing while it does not answer."""
         with suppress(OSError):
             address = f"http://127.0.0.1:{self.ports[name]}/metrics"
             with urllib.request.urlopen(address, timeout=30) as answer:
                 lines = answer.read().decode().splitlines()
-            pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("feedline_gateway"))
+            pairs = (line.rsplit(" ", 1) for line in lines if line.startswith(prefix))
             return {
-                key.split("{")[0].removeprefix("feedline_gateway_"): float(value)
+                key.split("{")[0].removeprefix(f"{prefix}_"): float(value)
                 for key, value in pairs
                 if "partition=" not in key
             }
         return {}
 
+    # Order entry
+
+    def start_entry(self, name: str, keys: Path, **options: Any) -> None:
+        """An instance of `feedline orders serve`; options: those of `entry_process`."""
+        arguments = ["serve", "--keys", str(keys), "--port", str(self._port(name)), *self._usual]
+        self._start(name, [sys.executable, ENTRY, json.dumps({"arguments": arguments, **options})])
+
+    def start_bulk(self, name: str, *arguments: str, **options: Any) -> None:
+        """An instance of `feedline orders bulk` of that name."""
+        told = ["bulk", "--instance", name, "--port", str(self._port(name)), *self._usual, *arguments]
+        self._start(name, [sys.executable, ENTRY, json.dumps({"arguments": told, **options})])
+
+    def entry_is_ready(self, name: str) -> bool:
+        with suppress(OSError):
+            address = f"http://127.0.0.1:{self.ports[name]}/health/ready"
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                return bool(answer.status == 200)
+        return False
+
+    def _port(self, name: str) -> int:
+        self.ports[name] = self.ports.get(name) or choose_ports({name: 0}, {})[name]
+        return self.ports[name]
+
+    @property
+    def _usual(self) -> list[str]:
+        return ["--prefix", self.topics.prefix, "--settings", str(self.settings_file)]
+
     # Orders
 
-    def produce(self, events: list[OrderEvent], *, expected: bool = True, pace_s: float = 0.0) -> None:
+    def produce(self, events: list[OrderEvent], *, topic: str = "", expected: bool = True, pace_s: float = 0.0) -> None:
+        """topic: `orders.out` unless another one is given."""
         for one in events:
             self._producer.produce(
-                self.topics.out,
+                topic or self.topics.out,
                 encode_event(one, self._schema),
                 one.order_id,
                 headers=list(event_headers(one, facts_of(one))),
@@ -223,6 +252,7 @@ class Flow:
                 self._producer.poll(pace_s)
         assert self._producer.flush(60) == 0
         if expected:
+            self.given += events
             self.expected += [(one.order_id, one.sequence) for one in events]
 
     # What is left

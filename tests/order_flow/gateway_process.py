@@ -10,10 +10,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from confluent_kafka import TopicPartition
 
 from feedline.cli import main
 from feedline.orders.fix.connection import Connection
@@ -34,6 +36,7 @@ class Step(StrEnum):
 class Bug(StrEnum):
     NO_INTENT = "nothing is written down before sending"
     NO_MARK = "what may have been sent before is not marked"
+    COMMIT_FIRST = "the offset is committed before the events are sent"
 
 
 def die_here(options: dict[str, Any]) -> None:
@@ -88,12 +91,20 @@ def seed(bug: Bug) -> None:
             Ownership.intend = lambda *_: True  # type: ignore[method-assign]
         case Bug.NO_MARK:
             Intent.perhaps_sent = lambda *_: False  # type: ignore[method-assign]
+        case Bug.COMMIT_FIRST:
+            Ownership.intend = _commit_instead  # type: ignore[method-assign]
+
+
+def _commit_instead(ownership: Ownership, ends: Mapping[int, int], *_: str) -> bool:
+    offsets = [TopicPartition(ownership._topics.out, number, end) for number, end in ends.items()]
+    ownership._consumer.commit(offsets=offsets, asynchronous=False)
+    return True
 
 
 if __name__ == "__main__":
     chosen = json.loads(sys.argv[1])
-    if chosen.get("die_at"):
-        die_here(chosen)
     if chosen.get("bug"):
         seed(Bug(chosen["bug"]))
+    if chosen.get("die_at"):
+        die_here(chosen)
     main(["orders", "gateway", *chosen["arguments"]])
