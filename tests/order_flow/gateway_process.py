@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition
 from feedline.cli import main
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.intent import Intent
+from feedline.orders.fix.missed import Missed
 from feedline.orders.fix.outbox import Outbox
 from feedline.orders.fix.ownership import Ownership
 
@@ -31,6 +32,7 @@ class Step(StrEnum):
     REPORTED = "report taken, not published"
     DURABLE = "report durable, state not written"
     SETTLED = "all durable, offset not committed"
+    ASKED = "after a reset: answered how the order stands, its reports not asked for"
 
 
 class Bug(StrEnum):
@@ -62,6 +64,8 @@ def die_here(options: dict[str, Any]) -> None:
             _before(Outbox, "state", die)
         case Step.SETTLED:
             _before(Ownership, "done", die)
+        case Step.ASKED:
+            _before(Missed, "told", die)
 
 
 def _before(owner: Any, name: str, step: Callable[..., None]) -> None:

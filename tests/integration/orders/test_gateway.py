@@ -124,7 +124,7 @@ def test_nothing_is_lost_while_the_engine_is_away_and_little_is_read(running: Fl
 
 @pytest.mark.parametrize(
     "step",
-    [Step.SENT, *(pytest.param(one, marks=pytest.mark.long) for one in Step if one is not Step.SENT)],
+    [Step.SENT, *(pytest.param(one, marks=pytest.mark.long) for one in Step if one not in (Step.SENT, Step.ASKED))],
 )
 def test_a_gateway_that_is_killed_goes_on_exactly_where_it_was(running: Flow, step: Step):
     running.start_gateway(die_at=step, die_after=20 if step is not Step.INTENDED else 2)
@@ -187,6 +187,28 @@ def test_a_session_that_is_reset_sends_again_what_is_unanswered_and_marks_it(run
     running.start_gateway("GATEWAY-1", "--reset-session")
     assert running.await_settled().clean, str(running.check())
     assert sum(one.poss_resend for one in running.book()) == len(running.expected)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", [None, Step.ASKED])
+def test_reports_that_a_reset_of_the_session_lost_are_asked_for_again(running: Flow, step: Step | None):
+    """Fills of answered orders that the engine had numbered and not delivered; killed while it asks, too."""
+    running.control("/behaviour", {"answer": "ack"})
+    running.start_gateway()
+    running.produce(lives(30))
+    running.await_settled()
+    assert running.end("GATEWAY-1") == 0
+    cancelled = {one.order_id for one in running.given if one.kind is CANCEL}
+    resting = sorted({one.order_id for one in running.given} - cancelled)
+    filled = {name for order in resting for name in running.control("/fill", {"order": order})["reports"]}
+    assert len(filled) == len(resting) > 5
+    if step is not None:
+        running.start_gateway("GATEWAY-1", "--reset-session", die_at=step, die_after=3)
+        running.wait_for(running.died, f"it is killed: {step}")
+    running.start_gateway("GATEWAY-1", *([] if step else ["--reset-session"]))
+    running.wait_for(lambda: filled <= {one.exec_id for one in running.reports()}, "every fill is reported")
+    assert running.check().clean, str(running.check())
+    assert running.end("GATEWAY-1") == 0
 
 
 def test_an_engine_that_is_killed_has_booked_nothing_twice(running: Flow):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from feedline.orders.engine.book import Arrival, Verdict
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.store import StoreFiles
@@ -81,33 +80,3 @@ def test_whoever_goes_on_remembers_what_the_one_before_may_have_sent():
 @pytest.mark.parametrize("metadata", [None, "", "{}", "no json", '{"end":"x"}'])
 def test_metadata_of_nobody_says_nothing(metadata):
     assert Intent.of(metadata) == Intent()
-
-
-def arrival(name: str, verdict: Verdict, **flags: bool) -> Arrival:
-    order_id, _, number = name.rpartition("-")
-    flags = {"poss_dup": False, "poss_resend": False, **flags}
-    return Arrival(
-        at="", session="A", seq_num=1, msg_type="D", cl_ord_id=name, orig_cl_ord_id=None, order_id=order_id,
-        sequence=int(number), partition=0, offset=0, verdict=verdict, fields={}, **flags,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("finding", "names"),
-    [
-        ("missed", ["a-1"]),
-        ("doubled", ["a-1", "a-2", "a-2"]),
-        ("out of sequence", ["a-2", "a-1"]),
-        ("not on the topic", ["a-1", "a-2", "b-1"]),
-    ],
-)
-def test_the_checker_finds_what_must_not_be(finding, names):
-    from order_flow.books import check_book
-
-    events = [("a", 1), ("a", 2)]
-    good = [arrival("a-1", Verdict.BOOKED), arrival("a-2", Verdict.BOOKED)]
-    assert check_book(events, good, {"a-1", "a-2"}).clean
-    assert finding in check_book(events, [arrival(name, Verdict.BOOKED) for name in names], {"a-1", "a-2"}).findings
-    assert check_book(events, good, {"a-1"}).findings == {"unreported": ["a-2"]}
-    copy = arrival("a-1", Verdict.UNMARKED_COPY)
-    assert "unmarked copy" in check_book(events, [*good, copy], {"a-1", "a-2"}).findings

@@ -40,7 +40,7 @@ class _Word:
 
 class Answers:
     """Of the gateway's thread only. refuse: gives an event to the topic of errors; released: is told of an order whose
-    events need not wait for an answer any more."""
+    events need not wait for an answer any more; told: gets the answers to questions how orders stand."""
 
     def __init__(
         self,
@@ -52,9 +52,10 @@ class Answers:
         *,
         refuse: Callable[[Holding, Refuse], None],
         released: Callable[[Holding, str], None],
+        told: Callable[[Mapping[str, str]], None],
     ) -> None:
         self._session, self._flight, self._owned, self._outbox, self._counts = session, flight, owned, outbox, counts
-        self._refuse, self._released = refuse, released
+        self._refuse, self._released, self._told = refuse, released, told
         # Reports not durable yet, by the engine's numbers, and the last ones by ExecID: whether they are durable.
         self._pending: dict[int, None] = {}
         self._known: OrderedDict[str, bool] = OrderedDict()
@@ -92,6 +93,7 @@ class Answers:
             self._rejected(fields)
             return
         if reports.is_status(fields):
+            self._told(fields)
             return
         if reports.is_duplicate(fields):
             self._duplicate(fields)

@@ -44,14 +44,16 @@ class Flight:
         # Whether what the engine says of them still comes: until all is read again that may have been sent.
         self._said_again = True
         # Which store that is, and after which logon it was looked at.
-        self._store, self._logons = "", 0
+        self.store, self._logons = "", 0
+        # Something is to be known first.
+        self.is_held = False
 
     def open(self) -> None:
         """Connects."""
         # What has a number is known before the first message can get another one.
         self._numbered = self._connection.store.numbered()
         self._connection.start()
-        self._store = self._connection.store.identity()
+        self.store = self._connection.store.identity()
 
     @property
     def ready(self) -> int:
@@ -69,7 +71,7 @@ class Flight:
     @property
     def can_send(self) -> bool:
         """Whether there is something to send and nothing in the way of it."""
-        return bool(self._ready) and self.may_send and len(self._in_flight) < self._max_in_flight
+        return bool(self._ready) and self.may_send and not self.is_held and len(self._in_flight) < self._max_in_flight
 
     def find(self, name: str) -> Outgoing | None:
         """What was sent under that ClOrdID and is not settled."""
@@ -82,19 +84,28 @@ class Flight:
         """Whether an event of the order is not answered, or not even sent."""
         return self._unanswered[order_id] > 0
 
+    def first_unanswered(self) -> dict[str, int]:
+        """By order the sequence of its first event that is not answered, of orders that have one."""
+        first: dict[str, int] = {}
+        for one in (*self._in_flight.values(), *self._ready):
+            event = one.taken.event
+            if not one.answered:
+                first[event.order_id] = min(event.sequence, first.get(event.order_id, event.sequence))
+        return first
+
     def expect(self, holding: Holding, outgoing: Outgoing) -> None:
         """To be sent; or sent by an earlier run of this gateway, whose session delivers it, and to be answered. When it
         is read so late that its answer may have come already, it is sent again, marked, and answered again."""
         self._unanswered[outgoing.taken.event.order_id] += 1
         inherited, session = holding.inherited, self._connection.name
         number = self._numbered.pop(outgoing.place, 0)
-        is_sent = bool(number) and inherited.is_of(session, self._store)
+        is_sent = bool(number) and inherited.is_of(session, self.store)
         if is_sent and self._said_again:
             outgoing.number = number
             self._wait_for(outgoing)
             self._counts["numbered_before"] += 1
             return
-        outgoing.resend = is_sent or inherited.perhaps_sent(outgoing.taken.offset, session, self._store)
+        outgoing.resend = is_sent or inherited.perhaps_sent(outgoing.taken.offset, session, self.store)
         self._ready.append(outgoing)
 
     def caught_up(self) -> None:
@@ -112,7 +123,7 @@ class Flight:
             partition, offset = outgoing.place
             first, end = spans.get(partition, (offset, 0))
             spans[partition] = min(first, offset), max(end, offset + 1)
-        if not self._owned.intend(spans, self._connection.name, self._store):
+        if not self._owned.intend(spans, self._connection.name, self.store):
             return
         for outgoing in batch:
             if not self.may_send:
@@ -141,7 +152,7 @@ class Flight:
         if logons == self._logons:
             return False
         store = self._connection.store.identity()
-        is_new, self._store, self._logons = store != self._store, store, logons
+        is_new, self.store, self._logons = store != self.store, store, logons
         if not is_new:
             return False
         self._numbered.clear()

@@ -23,11 +23,12 @@ from feedline.kafka.errors import translate
 from feedline.orders.fix.answers import Answers
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.dictionary import parse
-from feedline.orders.fix.flight import Flight
+from feedline.orders.fix.flight import POSS_RESEND, Flight
 from feedline.orders.fix.gateway_policy import GatewayPolicy
 from feedline.orders.fix.gateway_status import GatewayStatus, PartitionStatus
 from feedline.orders.fix.holding import Holding, Outgoing
 from feedline.orders.fix.judge import Decision, Drop, EventReader, Refuse, headers_of, judge, judge_waiting
+from feedline.orders.fix.missed import Missed, questions_of
 from feedline.orders.fix.outbox import Outbox
 from feedline.orders.fix.ownership import Ownership
 from feedline.orders.topics import OrderTopics
@@ -58,6 +59,9 @@ class Gateway:
         self._parse: Callable[[str], Any] = partial(parse, sender=connection.name, target=connection.target)
         self.counts: Counter[str] = Counter()
         self._flight = Flight(connection, self._owned, self._parse, policy.max_in_flight, self.counts)
+        self._missed = Missed(
+            acting.kafka, topics.out, self._reader, send=self._say, within_s=policy.drain_s, counts=self.counts
+        )
         self._answers = Answers(
             connection.name,
             self._flight,
@@ -66,6 +70,7 @@ class Gateway:
             self.counts,
             refuse=self._refuse,
             released=self._released,
+            told=self._missed.told,
         )
         self._paused = False
         self._ending = False
@@ -101,6 +106,7 @@ class Gateway:
     def _turn(self) -> None:
         self._pump()
         self._expire()
+        self._ask_what_was_missed()
         self._flight.send()
         self._throttle()
         now = time.monotonic()
@@ -129,6 +135,9 @@ class Gateway:
         self._connection.durable(self._answers.first_pending)
         if self._flight.begin_anew():
             self._answers.begin_anew()
+            self._missed.begin_anew()
+            for holding in self._owned:
+                holding.looked_at = False
 
     @property
     def _open(self) -> int:
@@ -215,6 +224,26 @@ class Gateway:
                 for parked in holding.overdue(float("inf")):
                     reason = f"{parked.reason}, and more than {self._policy.max_parked} events wait for others"
                     self._refuse(holding, Refuse(parked.taken, "OrderParked", reason))
+
+    def _ask_what_was_missed(self) -> None:
+        """After a reset of the session: its last intent of a partition, from before, says that it had its reports."""
+        self._flight.is_held = self._missed.is_open
+        if not self._flight.may_send:
+            self._missed.hold()
+            return
+        for holding in self._owned:
+            ours = holding.intent.session == self._connection.name
+            if not holding.looked_at and ours and holding.intent.store != self._flight.store:
+                self._missed.add(questions_of(holding, self._flight.first_unanswered()))
+            holding.looked_at = True
+        self._missed.go_on()
+        self._flight.is_held = self._missed.is_open
+
+    def _say(self, body: str, *, marked: bool) -> None:
+        message = self._parse(body)
+        if marked:
+            message.getHeader().setField(POSS_RESEND, "Y")
+        self._connection.send(message)
 
     def _throttle(self) -> None:
         """Nothing is read while enough waits: for the engine, for its answers, for the broker."""

@@ -68,7 +68,7 @@ class Parked:
 class Holding:
     """One partition. committed, intent: as the group has them; inherited: what an earlier owner was about to send;
     parked: events that miss an earlier one; waiting: events of orders that wait for an answer of the engine, as they
-    came."""
+    came; looked_at: whether it is known that no report of its orders was lost, or they are asked for."""
 
     partition: int
     tracker: OffsetTracker
@@ -76,6 +76,7 @@ class Holding:
     intent: Intent
     states: dict[str, Held]
     committed: int
+    looked_at: bool = False
     parked: dict[str, list[Parked]] = field(default_factory=dict)
     waiting: dict[str, list[Taken]] = field(default_factory=dict)
     final: OrderedDict[str, None] = field(default_factory=OrderedDict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import fastavro
@@ -118,6 +118,6 @@ def _accept(
         message = parse(body)
     except TerminalError as error:
         return Refuse(taken, type(error).__name__, str(error))
-    after = replace(before, state=verdict.state)
+    after = before.after(verdict.state, taken.offset)
     holding.states[event.order_id] = after
     return Outgoing(taken, after, asked, body, message)

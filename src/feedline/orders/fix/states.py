@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -22,6 +22,8 @@ from feedline.kafka.errors import translate
 from feedline.orders.model import OrderState, Status, answered
 
 READ_WITHIN_S = 60.0
+# Of an order whose events are rejected one after the other, so many are known by their places.
+OFFSETS_KEPT = 8
 # The newest segment of a partition is never compacted, and readers want the whole partition: 50,000 states of it.
 SEGMENT_BYTES = 16 * 1024 * 1024
 
@@ -29,20 +31,34 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Held:
     """An order's state; terms: the FIX fields by which a cancellation names it, as it stands at the engine, so without
-    an amendment that is not answered or was rejected; rejected: the sequences of what the engine rejected."""
+    an amendment that is not answered or was rejected; rejected: the sequences of what the engine rejected; offsets:
+    where its last events lie on its partition, back to that by which the engine has it at least."""
 
     state: OrderState
     terms: str
     rejected: tuple[int, ...] = ()
+    offsets: tuple[int, ...] = ()
 
     @property
     def standing(self) -> int:
         """The sequence of the event under whose ClOrdID the engine has the order: the last that it did not reject, and
         that it is not being asked for now."""
-        last = self.state.sequence - self.state.status.is_pending
+        return self.standing_before(self.state.sequence + 1 - self.state.status.is_pending)
+
+    def standing_before(self, sequence: int) -> int:
+        last = sequence - 1
         while last in self.rejected:
             last -= 1
         return last
+
+    def offset_of(self, sequence: int) -> int | None:
+        """Where the order's event of that sequence lies; None when it is not known any more."""
+        place = sequence - self.state.sequence - 1
+        return self.offsets[place] if -len(self.offsets) <= place < 0 else None
+
+    def after(self, state: OrderState, offset: int) -> Held:
+        """After one more event, which lies there and is not answered."""
+        return replace(self, state=state, offsets=(*self.offsets, offset)[-OFFSETS_KEPT:])
 
     def answered(self, sequence: int, *, rejected: bool, asked: str) -> Held:
         """After the engine's answer to the event of that sequence; asked: the terms of it. What is rejected leaves the
@@ -51,8 +67,8 @@ class Held:
             return self
         state = answered(self.state, sequence, rejected=rejected)
         if rejected and sequence > 1:
-            return Held(state, self.terms, (*self.rejected, sequence))
-        return Held(state, asked, self.rejected)
+            return replace(self, state=state, rejected=(*self.rejected, sequence))
+        return Held(state, asked, self.rejected, self.offsets[-1:])
 
     def encode(self) -> bytes:
         state = self.state
@@ -65,6 +81,7 @@ class Held:
                 "instrument": state.instrument.hex(),
                 "fix": self.terms,
                 "rejected": self.rejected,
+                "offsets": self.offsets,
             }
         )
 
@@ -79,8 +96,9 @@ class Held:
                 bytes.fromhex(document["terms"]),
                 bytes.fromhex(document["instrument"]),
             )
-            # Until something was rejected by a gateway that knows of it, there is none.
-            return Held(state, document["fix"], tuple(document.get("rejected", ())))
+            # Until a gateway that knows of them has written the state, there are none.
+            rejected, offsets = (tuple(document.get(name, ())) for name in ("rejected", "offsets"))
+            return Held(state, document["fix"], rejected, offsets)
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptBatchError(f"the message is no state of an order: {error}") from error
 
