@@ -1,8 +1,8 @@
 """Order entry as the command that it is, `feedline orders serve` or `bulk`, in a process that may die at a named step
 of its n-th transaction, or has a bug.
 
-`python entry_process.py JSON`: `arguments` of the command, `die_at`, `die_after`, `bug`; `short_s`: how long the broker
-waits for an open transaction and a lost member, so that tests need not.
+`python entry_process.py JSON`: `arguments` of the command, `die_at`, `die_after`, `bug`; of bulk entry `short_s`: how long
+the broker waits for an open transaction and a lost member, so that tests need not; `at_once`: events of a transaction.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ def die_here(step: BulkStep, after: int) -> None:
     service.Producer = Killed  # type: ignore[attr-defined]
 
 
-def be_short(seconds: float) -> None:
+def be_short(seconds: float, at_once: int) -> None:
     made = BulkPolicy
 
     def policy(**more: Any) -> BulkPolicy:
-        return made(transaction_s=seconds, session_s=seconds, **more)
+        return made(transaction_s=seconds, session_s=seconds, at_once=at_once, **more)
 
     service.BulkPolicy = policy  # type: ignore[misc, assignment]
 
@@ -161,7 +161,7 @@ def _without_transactions() -> None:
 if __name__ == "__main__":
     chosen = json.loads(sys.argv[1])
     if chosen.get("short_s"):
-        be_short(chosen["short_s"])
+        be_short(chosen["short_s"], chosen.get("at_once", BulkPolicy().at_once))
     if chosen.get("die_at"):
         die_here(BulkStep(chosen["die_at"]), chosen.get("die_after", 1))
     if chosen.get("bug"):

@@ -3,6 +3,7 @@ once with its reason: whatever is killed, and whoever takes over."""
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -14,14 +15,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 from confluent_kafka import Producer
-from tests.integration.orders.bulk_process import STEPS
-from tests.integration.orders.order_world import PARTITIONS, events_of, messages_of
+from tests.integration.orders.order_world import events_of, messages_of
 from tests.unit.orders.orders_made import EQUITY, event
 
 from feedline.kafka.config import producer_config
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.orders.model import EventKind, encode_event, facts_of
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
+from order_flow.entry_process import BulkStep
+from order_flow.flow import ENTRY
 
 WITHIN_S = 240.0
 
@@ -66,9 +68,13 @@ class Bulk:
             producer.poll(0)
         assert producer.flush(60) == 0
 
-    def start(self, name="one", delay="0..40", step="", left=0):
-        command = [sys.executable, "-m", "tests.integration.orders.bulk_process", str(self._file), self.topics.prefix]
-        process = subprocess.Popen([*command, str(PARTITIONS), name, delay, step, str(left)])
+    def start(self, name="one", delay="0..40", step=None, left=0):
+        arguments = [
+            *("bulk", "--instance", name, "--delay", delay, "--park", "5", "--port", "0"),
+            *("--prefix", self.topics.prefix, "--settings", str(self._file)),
+        ]
+        chosen = {"arguments": arguments, "short_s": 5.0, "at_once": 20, "die_at": step, "die_after": left}
+        process = subprocess.Popen([sys.executable, ENTRY, json.dumps(chosen)])
         self._processes.append(process)
         return process
 
@@ -124,11 +130,11 @@ def assert_once_in_sequence(sent, found):
     assert all(facts_of(one).content == content[one.order_id, one.sequence] for one in found)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", list(BulkStep))
 def test_killed_at_any_step_everything_leaves_once_and_in_sequence(bulk, step):
     sent = list(lives(60))
     bulk.send(sent)
-    bulk.start(step=step, left=30 if step == "produce" else 3).wait(WITHIN_S)
+    bulk.start(step=step, left=30 if step is BulkStep.PRODUCED else 3).wait(WITHIN_S)
     assert bulk._processes[0].returncode == -signal.SIGKILL
     bulk.start()
     bulk.await_out(len(sent))
@@ -143,7 +149,7 @@ def test_instances_that_come_and_go_share_the_work(bulk):
     bulk.send(sent[:third])
     bulk.start("two", delay="exp:30")
     bulk.send(sent[third : 2 * third])
-    bulk.start("three", delay="exp:30", step="send_offsets_to_transaction", left=2)
+    bulk.start("three", delay="exp:30", step=BulkStep.OFFSETS, left=2)
     bulk.send(sent[2 * third :])
     bulk.await_out(len(sent))
     bulk.stop()
