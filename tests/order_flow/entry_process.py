@@ -1,8 +1,8 @@
 """Order entry as the command that it is, `feedline orders serve` or `bulk`, in a process that may die at a named step
 of its n-th transaction, or has a bug.
 
-`python entry_process.py JSON`: `arguments` of the command, `die_at`, `die_after`, `bug`; of bulk entry `short_s`: how long
-the broker waits for an open transaction and a lost member, so that tests need not; `at_once`: events of a transaction.
+`python entry_process.py JSON`: `arguments` of the command, `die_at`, `die_after`, `bug`; of bulk entry `short_s`: how
+long the broker waits for an open transaction and a lost member; `at_once`: events of a transaction.
 """
 
 from __future__ import annotations
