@@ -82,6 +82,7 @@ class OrderRun:
 
     def end(self, name: str) -> None:
         """SIGTERM of a service, which ends well."""
+        self.flow.wait_for(lambda: self.flow.is_up(name), f"{name} is up")
         code = self.flow.end(name)
         self.fault(f"SIGTERM of {name}", exit=code)
         assert code == 0, f"{name} ended with {code}: {(self.home / f'{name}.log').read_text()[-1500:]}"

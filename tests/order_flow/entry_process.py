@@ -1,8 +1,9 @@
 """Order entry as the command that it is, `feedline orders serve` or `bulk`, in a process that may die at a named step
 of its n-th transaction, or has a bug.
 
-`python entry_process.py JSON`: `arguments` of the command, `die_at`, `die_after`, `bug`; of bulk entry `short_s`: how
-long the broker waits for an open transaction and a lost member; `at_once`: events of a transaction.
+`python entry_process.py JSON`: `arguments` of the command, `bug`; of bulk entry `die_at` or `stop_at` (it sleeps until
+SIGCONT), `after`, `short_s`: how long the broker waits for an open transaction and a lost member, `at_once`: how many
+events a transaction has.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ class EntryBug(StrEnum):
 
 
 class Killed(Producer):
-    """A producer that ends its process when a step has been done so many times."""
+    """A producer that ends or stops its process when a step has been done so many times."""
 
-    step, left = "", 0
+    step, left, signal = "", 0, signal.SIGKILL
 
     def _done(self, step: str) -> None:
         if step == Killed.step:
             Killed.left -= 1
-            if Killed.left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if Killed.left == 0:
+                os.kill(os.getpid(), Killed.signal)
 
     def begin_transaction(self) -> None:
         super().begin_transaction()
@@ -60,7 +61,7 @@ class Killed(Producer):
 
     def produce(self, *args: Any, **settings: Any) -> None:
         super().produce(*args, **settings)
-        if Killed.step == "produce" and Killed.left <= 1:
+        if Killed.step == "produce" and Killed.left == 1:
             # So that the broker has what is in no committed transaction.
             self.flush(10)
         self._done("produce")
@@ -75,8 +76,8 @@ class Killed(Producer):
         self._done("committed")
 
 
-def die_here(step: BulkStep, after: int) -> None:
-    Killed.step, Killed.left = step.value, after
+def end_here(step: BulkStep, after: int, how: signal.Signals) -> None:
+    Killed.step, Killed.left, Killed.signal = step.value, after, how
     service.Producer = Killed  # type: ignore[attr-defined]
 
 
@@ -127,7 +128,7 @@ def _commit_first() -> None:
     BulkEntry._publish = committed_first  # type: ignore[method-assign]
 
 
-class _Plain(Producer):
+class _Plain(Killed):
     """Publishes, then commits: each by itself, and by whoever it is."""
 
     consumer: Consumer
@@ -162,8 +163,9 @@ if __name__ == "__main__":
     chosen = json.loads(sys.argv[1])
     if chosen.get("short_s"):
         be_short(chosen["short_s"], chosen.get("at_once", BulkPolicy().at_once))
-    if chosen.get("die_at"):
-        die_here(BulkStep(chosen["die_at"]), chosen.get("die_after", 1))
+    for option, how in (("die_at", signal.SIGKILL), ("stop_at", signal.SIGSTOP)):
+        if chosen.get(option):
+            end_here(BulkStep(chosen[option]), chosen.get("after", 1), how)
     if chosen.get("bug"):
         seed(EntryBug(chosen["bug"]))
     main(["orders", *chosen["arguments"]])

@@ -223,10 +223,15 @@ class Flow:
         self._start(name, [sys.executable, ENTRY, json.dumps({"arguments": told, **options})])
 
     def entry_is_ready(self, name: str) -> bool:
-        with suppress(OSError):
-            address = f"http://127.0.0.1:{self.ports[name]}/health/ready"
-            with urllib.request.urlopen(address, timeout=30) as answer:
-                return bool(answer.status == 200)
+        return self._answers(self.ports[name], "/health/ready")
+
+    def is_up(self, name: str) -> bool:
+        """Whether a service has begun: from then on it hears that it is to end."""
+        return self.engine_answers() if name == "engine" else self._answers(self.ports[name], "/metrics")
+
+    def _answers(self, port: int, path: str) -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            return bool(answer.status == 200)
         return False
 
     def _port(self, name: str) -> int:

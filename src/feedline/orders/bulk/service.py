@@ -142,12 +142,16 @@ class BulkEntry:
             consumer.close()
 
     def _producer(self) -> Producer:
+        transaction_ms = int(self._policy.transaction_s * 1000)
         settings = producer_config(self._kafka) | {
             "transactional.id": f"{BULK_TRANSACTIONS}{self._topics.prefix}.{self._name}",
-            "transaction.timeout.ms": int(self._policy.transaction_s * 1000),
-            "delivery.timeout.ms": int(self._policy.transaction_s * 1000),
+            "transaction.timeout.ms": transaction_ms,
+            "delivery.timeout.ms": transaction_ms,
             "linger.ms": 5,
         }
+        if "socket.timeout.ms" in settings:
+            # librdkafka refuses one that is longer than a transaction.
+            settings["socket.timeout.ms"] = min(int(settings["socket.timeout.ms"]), transaction_ms)
         return Producer(settings)
 
     def _step(self, consumer: Consumer, producer: Producer) -> None:
