@@ -67,6 +67,8 @@ def test_gateways_engine_and_line_are_lost_again_and_again(run: OrderRun, runnin
 def test_a_gateway_killed_between_keeping_a_message_and_counting_it_sends_it(run: OrderRun, running: Flow):
     """QuickFIX does the two in one call: the process is stopped at random until it stands just between them."""
     running.start_gateway()
+    running.produce(lives(10))
+    running.await_settled()
     process = running.processes["GATEWAY-1"]
     store = StoreFiles.of(running.home / "GATEWAY-1", "GATEWAY-1", "ENGINE")
     chance = random.Random(1)
