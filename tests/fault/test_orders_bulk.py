@@ -95,7 +95,7 @@ def test_a_commit_before_publishing_is_found_as_lost_writes(run: OrderRun):
 def test_one_that_slept_while_another_took_over_is_found_to_double_without_transactions(run: OrderRun, bug):
     """It stops with a transaction open, of which the broker has the first event."""
     give(run, 20 * PARTITIONS, seed=1)
-    start(run, "bulk-0", delay="500", bug=bug, stop_at=BulkStep.PRODUCED)
+    start(run, "bulk-0", delay="0", bug=bug, stop_at=BulkStep.PRODUCED)
     zombie = psutil.Process(run.flow.processes["bulk-0"].pid)
     run.flow.wait_for(lambda: zombie.status() == psutil.STATUS_STOPPED, "it sleeps")
     run.fault("SIGSTOP of bulk-0", pid=zombie.pid)
@@ -103,9 +103,7 @@ def test_one_that_slept_while_another_took_over_is_found_to_double_without_trans
     await_landed(run)
     zombie.resume()
     run.fault("SIGCONT of bulk-0")
-    run.flow.wait_for(
-        lambda: bulk_counts(run, "bulk-0", "publish") or bulk_counts(run, "bulk-0", "given_up"), "it goes on"
-    )
+    run.flow.wait_for(lambda: bulk_goes_on(run, "bulk-0"), "it goes on")
     give(run, 4 * PARTITIONS, seed=3)
     await_landed(run)
     run.end("bulk-1")
@@ -114,5 +112,7 @@ def test_one_that_slept_while_another_took_over_is_found_to_double_without_trans
     assert check.clean if bug is None else "duplicate" in check.findings, str(check)
 
 
-def bulk_counts(run: OrderRun, name: str, what: str) -> float:
-    return run.flow.metrics(name, "feedline_orders_bulk").get(f"{what}_total", 0)
+def bulk_goes_on(run: OrderRun, name: str) -> bool:
+    """It has published what it had at hand, or has learnt that it may not."""
+    counts = run.flow.metrics(name, "feedline_orders_bulk")
+    return any(counts.get(f"{what}_total") for what in ("publish", "given_up", "producers_renewed"))

@@ -41,6 +41,9 @@ from feedline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+# Another producer of the same transactional id was started.
+FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+
 
 @dataclass(frozen=True, slots=True)
 class BulkPolicy:
@@ -81,7 +84,7 @@ class BulkEntry:
         self._paused: set[int] = set()
         self._stop = threading.Event()
         self._counts: Counter[str] = Counter()
-        self._committed_at = time.monotonic()
+        self._committed_at = self._begun_at = time.monotonic()
         self._reset: str | None = None
         self._partitions = 0
         self._name = name
@@ -135,7 +138,10 @@ class BulkEntry:
                 [self._topics.bulk], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
             )
             while not self._stop.is_set():
-                self._step(consumer, producer)
+                try:
+                    self._step(consumer, producer)
+                except KafkaException as failure:
+                    producer = self._renewed(failure, consumer)
         except KafkaException as error:
             raise self._translated(error) from error
         finally:
@@ -153,6 +159,23 @@ class BulkEntry:
             # librdkafka refuses one that is longer than a transaction.
             settings["socket.timeout.ms"] = min(int(settings["socket.timeout.ms"]), transaction_ms)
         return Producer(settings)
+
+    def _renewed(self, failure: KafkaException, consumer: Consumer) -> Producer:
+        """A producer in place of one that can do nothing any more, with its transaction ended one way or the other.
+
+        Raises the failure when it is of another kind, or another instance of this name has taken over.
+        """
+        error = failure.args[0]
+        # The broker fences whom it has given up, too: one that slept with its transaction open.
+        given_up = time.monotonic() - self._begun_at > self._policy.transaction_s
+        if not (isinstance(error, KafkaError) and error.fatal()) or (error.code() in FENCED and not given_up):
+            raise failure
+        logger.warning("the transactional producer has failed and is made anew: %s", error)
+        self._counts["producers_renewed"] += 1
+        producer = self._producer()
+        self._call(producer.init_transactions)
+        self._begin_again(consumer)
+        return producer
 
     def _step(self, consumer: Consumer, producer: Producer) -> None:
         messages = consumer.consume(self._policy.at_once, self._policy.linger_s)
@@ -202,6 +225,7 @@ class BulkEntry:
         if not self._lanes:
             return
         try:
+            self._begun_at = time.monotonic()
             producer.begin_transaction()
             for lane, due in found:
                 self._produce(producer, lane.partition, due)
@@ -324,8 +348,7 @@ class BulkEntry:
 
     def _translated(self, failure: KafkaException) -> FeedlineError:
         error = failure.args[0]
-        fenced = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
-        if isinstance(error, KafkaError) and error.code() in fenced:
+        if isinstance(error, KafkaError) and error.code() in FENCED:
             return LostRaceError(f"another instance named {self._name!r} was started and goes on in place of this one")
         if isinstance(error, KafkaError) and error.retriable():
             return BrokerUnavailableError(f"{error.str()}: the broker does not answer, start again when it does")
