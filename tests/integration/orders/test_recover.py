@@ -62,3 +62,10 @@ def test_what_the_engine_lost_is_sent_again_once_while_live_flow_goes_on(running
     assert all(one.poss_resend and one.verdict == Verdict.BOOKED for one in again)
     running.produce([event("live", 2, EventKind.CANCEL)])
     assert running.await_settled().clean
+
+    # What the engine says later of an order that was brought back comes to the session that brought it.
+    cancelled = {one.order_id for one in lost if one.kind is EventKind.CANCEL}
+    resting = next(one.order_id for one in lost if one.order_id not in cancelled)
+    filled = running.control("/fill", {"order": resting})["reports"]
+    assert recover(running, lost_since) == {"KNOWN": count + 2}
+    assert set(filled) <= {one.exec_id for one in running.reports()}
