@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
+from feedline.cli.output import TRY_AGAIN
 from feedline.kafka.admin import watermarks
 from feedline.kafka.config import consumer_config, producer_config
 from feedline.kafka.registry import registry_client, schema_id
@@ -120,6 +122,7 @@ class Flow:
     expected: list[tuple[str, int]] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    restarts: Counter[str] = field(default_factory=Counter)
     _commands: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -172,7 +175,13 @@ class Flow:
         assert self.processes[name].poll() is not None
         self._start(name, self._commands[name])
 
+    def tend(self) -> None:
+        for name in [name for name, one in self.processes.items() if one.poll() == TRY_AGAIN]:
+            self.restarts[name] += 1
+            self.again(name)
+
     def kill(self, name: str) -> None:
+        self.tend()
         self.processes[name].kill()
         self.processes[name].wait(10)
 
@@ -304,8 +313,10 @@ class Flow:
         return check_book(self.expected, self.book(), self.answered())
 
     def wait_for(self, condition: Callable[[], object], what: str, *, within_s: float = WITHIN_S) -> None:
+        """Meanwhile a service that ends with 3 is started again, as whatever supervises it would do."""
         deadline = time.monotonic() + within_s
         while not condition():
+            self.tend()
             ended = {name: one.poll() for name, one in self.processes.items() if one.poll() not in (None, -9, 0)}
             if ended or time.monotonic() > deadline:
                 raise AssertionError(f"not within {within_s:g} s: {what}; {ended} {self.check()} {self._logs()}")
