@@ -96,7 +96,14 @@ class World:
         self.counts, self.refused, self.offset = Counter(), [], 0
         self.flight = Flight(self.session, self.owned, checked, 100, self.counts)
         self.answers = Answers(
-            "GATEWAY-1", self.flight, self.owned, self.broker, self.counts, refuse=self._refuse, released=self._released
+            "GATEWAY-1",
+            self.flight,
+            self.owned,
+            self.broker,
+            self.counts,
+            refuse=self._refuse,
+            released=self._released,
+            told=lambda _: None,
         )
         self.flight.open()
         self.flight.begin_anew()
