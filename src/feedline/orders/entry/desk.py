@@ -153,9 +153,18 @@ class Desk:
     async def find(self, order_id: str) -> Known | None:
         """What is known of an order that was entered here or by another instance; looked up when it is an older one.
         Raises BrokerUnavailableError when that cannot be done now."""
-        if self._book.find(order_id) is None and self.is_ready and not self.is_in_bulk(order_id):
-            await self._look_up(order_id)
-        return self._book.find(order_id)
+        known = self._book.find(order_id)
+        if known is None and self.is_ready:
+            partition = self._partition(order_id)
+            try:
+                # What was entered a moment ago may not have come here yet.
+                await self._read_up_to(partition, await self._tail.end_of(partition))
+            except OutcomeUnknownError as error:
+                raise BrokerUnavailableError(error.reason) from error
+            if self._book.find(order_id) is None and not self.is_in_bulk(order_id):
+                await self._look_up(order_id)
+            known = self._book.find(order_id)
+        return known
 
     def is_in_bulk(self, order_id: str) -> bool:
         """Whether the order is known to have been entered in bulk."""
