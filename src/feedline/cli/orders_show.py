@@ -1,15 +1,19 @@
-"""`feedline orders show`: one order as the tables have it."""
+"""`feedline orders show`: one order as the tables have it, and what was refused of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from feedline.cli.output import INCOMPLETE, format_option, print_json, print_table, say
+from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
+from feedline.errors import BrokerUnavailableError
+from feedline.orders.refused import refused_messages
+from feedline.orders.topics import OrderTopics
 from feedline.orders.warehouse.one_order import one_order
 from feedline.settings import load_settings
 from feedline.warehouse.connection import open_warehouse
@@ -24,18 +28,28 @@ Examples:
 )
 @click.argument("order")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another settings file.")
+@click.option("--prefix", default="", help="Before the names of all topics.")
 @format_option
 @click.pass_context
-def show_command(context: click.Context, *, order: str, settings: Path | None, output_format: str) -> None:
-    """Show how an order stands, its events and executions, and what of it was not loaded and why.
+def show_command(context: click.Context, *, order: str, settings: Path | None, prefix: str, output_format: str) -> None:
+    """Show how an order stands, its events and executions, what of it was not loaded, and what was refused and why.
 
-    It is what is loaded: `feedline orders load` brings the tables up to date. Exits with 4 when there is no such order.
+    Events and executions are those that are loaded: `feedline orders load` brings the tables up to date. What was
+    refused is what lies on `orders.ERROR`. Exits with 4 when there is no such order in the tables.
     """
-    with open_warehouse(load_settings(settings).warehouse) as connection:
+    chosen = load_settings(settings)
+    with open_warehouse(chosen.warehouse) as connection:
         found = one_order(connection, order)
+    kafka = chosen.acting_as("loader").kafka
+    try:
+        refused = [one for one in refused_messages(kafka, OrderTopics(prefix)) if one.key == order]
+    except BrokerUnavailableError as error:
+        say(f"what was refused cannot be read now: {error}")
+        refused = []
     if output_format == "json":
-        print_json(found)
-    elif found.state:
+        print_json({**asdict(found), "refusals": refused})
+        context.exit(OK if found.state else INCOMPLETE)
+    if found.state:
         print_table(
             ["order", order], [[_words(name), _cell(value)] for name, value in found.state.items() if value is not None]
         )
@@ -44,9 +58,11 @@ def show_command(context: click.Context, *, order: str, settings: Path | None, o
                 click.echo()
                 _print_rows(title, rows)
     else:
-        say(f"no order {order} in the tables: load first, or look at orders.ERROR")
-    if not found.state:
-        context.exit(INCOMPLETE)
+        say(f"no order {order} in the tables: `feedline orders load` first")
+    if refused:
+        click.echo()
+        _print_rows("refused", [asdict(one) for one in refused])
+    context.exit(OK if found.state else INCOMPLETE)
 
 
 def _print_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -56,7 +56,7 @@ def test_books_of_a_day_on_which_nothing_went_wrong_balance(day):
     found.raise_unless_balanced()
 
 
-def test_an_event_without_an_answer_is_named_until_it_is_refused_with_a_reason(day):
+def test_an_event_without_an_answer_is_named_until_it_is_refused_with_a_reason(day, tmp_path):
     bench, _ = day
     silent = bench.order_id()
     bench.publish(event(silent), partition=1)
@@ -67,19 +67,33 @@ def test_an_event_without_an_answer_is_named_until_it_is_refused_with_a_reason(d
     [(offset,)] = bench.query(f"SELECT _OFFSET FROM {{orders}}.ORDER_EVENTS WHERE ORDER_ID = '{silent}'")
     producer = Producer(producer_config(bench.settings.kafka))
     place = [("originalTopic", bench.topics.out), ("originalPartition", "1"), ("originalOffset", str(offset))]
-    producer.produce(bench.topics.error, b"", headers=place)
+    told = [("errorCode", "OrderRefused"), ("reason", "the order is CANCELLED"), ("sequence", "1")]
+    producer.produce(bench.topics.error, b"", silent, headers=[*place, *told])
     assert producer.flush(60) == 0
     producer.close()
     assert wrong(books(bench)) == {}
+    options = ["--settings", settings_of(bench, tmp_path), "--prefix", bench.topics.prefix]
+    shown = CliRunner().invoke(orders, ["show", silent, *options])
+    assert shown.exit_code == 0, shown.output
+    assert "the order is CANCELLED" in shown.stdout
+    document = json.loads(CliRunner().invoke(orders, ["show", silent, *options, "--format", "json"]).stdout)
+    assert [(one["code"], one["sequence"], one["offset"]) for one in document["refusals"]] == [
+        ("OrderRefused", "1", offset)
+    ]
+
+
+def settings_of(bench, folder):
+    document = {name: dict(getattr(bench.settings, name)) for name in ("kafka", "registry", "warehouse")}
+    file = folder / "settings.json"
+    file.write_text(json.dumps({**document, "landing": str(folder)}))
+    return str(file)
 
 
 def test_the_command_loads_first_names_the_orders_and_ends_with_4_until_the_books_balance(day, tmp_path):
     bench, _ = day
     silent = bench.order_id()
     bench.publish(event(silent))
-    document = {name: dict(getattr(bench.settings, name)) for name in ("kafka", "registry", "warehouse")}
-    (tmp_path / "settings.json").write_text(json.dumps({**document, "landing": str(tmp_path)}))
-    options = ["--settings", str(tmp_path / "settings.json"), "--prefix", bench.topics.prefix, "--format", "json"]
+    options = ["--settings", settings_of(bench, tmp_path), "--prefix", bench.topics.prefix, "--format", "json"]
     first = CliRunner().invoke(orders, ["reconcile", "--business-date", BUSINESS_DATE, *options])
     assert first.exit_code == 4, first.output
     [line] = [one for one in json.loads(first.stdout)["lines"] if not one["balances"]]

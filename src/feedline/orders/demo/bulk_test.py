@@ -13,7 +13,7 @@ from snowflake.connector import SnowflakeConnection
 
 from feedline.errors import ConfigurationError, ValidationFailedError
 from feedline.orders.demo.flow import Pace, Tally, enter_in_bulk
-from feedline.orders.reconcile.books import refused_places
+from feedline.orders.refused import refused_places
 from feedline.orders.testdata.lives import Lives, LivesPolicy
 from feedline.orders.topics import OrderTopics
 from feedline.orders.warehouse.run import load_all
@@ -102,6 +102,6 @@ def _answered(settings: Settings, connection: SnowflakeConnection, client: str, 
         "WHERE X.ORDER_ID = E.ORDER_ID AND X.SEQUENCE = E.SEQUENCE)",
         doing="cannot look for answers",
     )
-    refused = refused_places(settings, topics) if silent else set()
+    refused = refused_places(settings.acting_as("loader").kafka, topics) if silent else set()
     turned_away = sum((int(partition), int(offset)) in refused for partition, offset in silent)
     return Answered(int(loaded), int(loaded) - len(silent), turned_away)

@@ -13,11 +13,9 @@ from typing import Any
 
 from snowflake.connector import SnowflakeConnection
 
-from feedline.batch.headers import header
-from feedline.consumer.error_topic import error_messages
-from feedline.consumer.messages import headers_of
 from feedline.orders.reconcile.engine_side import engine_lines, read_engine_side
 from feedline.orders.reconcile.report import Line, Reconciliation, line
+from feedline.orders.refused import Place, refused_places
 from feedline.orders.topics import OrderTopics
 from feedline.orders.warehouse.tables import EVENTS, EXECUTIONS, LEDGER, NOT_LOADED, ORDERS_SCHEMA, TABLES
 from feedline.settings import Settings
@@ -27,8 +25,6 @@ from feedline.warehouse.names import data_table, literal
 _CURRENT = data_table("ORDERS_CURRENT", ORDERS_SCHEMA)
 # What the engine says of a whole order.
 _OF_ORDER = "X.EXEC_TYPE NOT IN ('CANCEL_REJECTED', 'ORDER_STATUS')"
-
-Place = tuple[int, int]
 
 
 def reconcile(
@@ -45,23 +41,13 @@ def reconcile(
     is what its reports say. Raises WarehouseUnavailableError, BrokerUnavailableError, ConfigurationError.
     """
     names = topics or OrderTopics()
-    refused = refused_places(settings, names)
+    refused = refused_places(settings.acting_as("loader").kafka, names)
     day = _Day(Session(connection), business_date, names)
     lines = [*day.loading(), *day.parked(refused), *day.sending(refused), *day.executions(), *day.states()]
     if engine_folder is not None:
         sent = [(order_id, sequence) for order_id, sequence, place in day.events() if place not in refused]
         lines += engine_lines(read_engine_side(engine_folder), sent, day.exec_ids(), day.stands())
     return Reconciliation(business_date, tuple(lines))
-
-
-def refused_places(settings: Settings, topics: OrderTopics) -> set[Place]:
-    """Where on `orders.out` the events lie that were refused, by whoever refused them."""
-    places = set()
-    for message in error_messages(settings.acting_as("loader").kafka, topics.error):
-        headers = list(headers_of(message) or ())
-        if header(headers, "originalTopic") == topics.out:
-            places.add((int(header(headers, "originalPartition") or -1), int(header(headers, "originalOffset") or -1)))
-    return places
 
 
 class _Day:

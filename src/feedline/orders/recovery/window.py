@@ -10,16 +10,15 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from feedline.batch.headers import header
-from feedline.consumer.error_topic import error_messages
 from feedline.errors import BrokerUnavailableError, ConfigurationError, CorruptBatchError, SchemaMismatchError
 from feedline.kafka.admin import admin_client, offsets_at, partition_count, watermarks
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Taken
-from feedline.orders.fix.judge import EventReader, headers_of
+from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
 from feedline.orders.fix.states import read_states
+from feedline.orders.refused import refused_places
 from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
 
@@ -63,7 +62,7 @@ def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Call
     """
     acting = settings.acting_as("gateway")
     reader = EventReader(acting.registry, f"{topics.out}-value")
-    refused = _refused(acting.kafka, topics)
+    refused = refused_places(acting.kafka, topics)
     taken: dict[tuple[str, int], tuple[Taken, int]] = {}
     for message in _messages(acting.kafka, topics.out, window):
         other = window.order_id is not None and message.key() != window.order_id.encode()
@@ -95,15 +94,6 @@ def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Call
         if sequence not in rejected:
             terms[order_id] = asked
     return found
-
-
-def _refused(kafka: Mapping[str, Any], topics: OrderTopics) -> set[tuple[int, int]]:
-    places = set()
-    for message in error_messages(kafka, topics.error):
-        headers = headers_of(message)
-        if header(headers, "originalTopic") == topics.out:
-            places.add((int(header(headers, "originalPartition") or -1), int(header(headers, "originalOffset") or -1)))
-    return places
 
 
 def _messages(kafka: Mapping[str, Any], topic: str, window: Window) -> Iterator[Message]:

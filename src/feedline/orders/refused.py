@@ -1,0 +1,54 @@
+"""What lies on `orders.ERROR`: who refused an event or a report of which order, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from feedline.batch.headers import header
+from feedline.consumer.error_topic import error_messages
+from feedline.consumer.messages import headers_of
+from feedline.orders.topics import OrderTopics
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMessage:
+    """sequence: of the event, as far as the message tells; code, reason: why; topic, partition, offset: where it lies,
+    empty and -1 for a message of the engine."""
+
+    key: str
+    sequence: str
+    code: str
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    refused_at: datetime
+
+
+def refused_messages(kafka: Mapping[str, Any], topics: OrderTopics) -> Iterator[RefusedMessage]:
+    """Everything that is there now, in the order in which it was refused; one message may have been refused twice.
+
+    Raises BrokerUnavailableError.
+    """
+    for message in error_messages(kafka, topics.error):
+        headers, key = list(headers_of(message) or ()), message.key()
+        yield RefusedMessage(
+            key=key.decode(errors="replace") if isinstance(key, bytes) else key or "",
+            sequence=header(headers, "sequence") or "",
+            code=header(headers, "errorCode") or "",
+            reason=header(headers, "reason") or "",
+            topic=header(headers, "originalTopic") or "",
+            partition=int(header(headers, "originalPartition") or -1),
+            offset=int(header(headers, "originalOffset") or -1),
+            refused_at=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
+        )
+
+
+def refused_places(kafka: Mapping[str, Any], topics: OrderTopics) -> set[Place]:
+    """Partition and offset on `orders.out` of the events that were refused, by whoever refused them."""
+    return {(one.partition, one.offset) for one in refused_messages(kafka, topics) if one.topic == topics.out}
