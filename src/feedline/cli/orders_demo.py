@@ -181,7 +181,7 @@ def _line(at: float, passed: float, added: Stages, http: int, bulk: int) -> str:
 
     return (
         f"{at:5.0f} s  a second: HTTP {rate(http)}, bulk {rate(bulk)}, sent {rate(added.sent)}, "
-        f"booked {rate(added.booked)}, reports {rate(added.reports)}; under way {added.open}"
+        f"booked {rate(added.booked)}, reports {rate(added.reports)}; offsets to go {added.open}"
     )
 
 

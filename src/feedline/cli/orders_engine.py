@@ -10,14 +10,30 @@ from pathlib import Path
 import click
 
 from feedline.cli.output import say
+from feedline.cli.stack import HOME
+from feedline.local.order_services import engine_ports
 from feedline.orders.engine.behaviour import Answer, Behaviour
 from feedline.orders.engine.control import serve_control
 from feedline.orders.engine.engine import Engine
 from feedline.orders.fix.session_policy import SessionPolicy
 
 FIX_PORT, CONTROL_PORT = 9878, 9879
+# Where a command that is told nothing finds an engine: where the local stack has it, else at these ports.
+WHERE = "that of the local stack, else "
 GATEWAYS = ",".join([*(f"GATEWAY-{number}" for number in range(1, 9)), "RECOVERY"])
 ANSWERS = ["ack", "fill", "partial", "reject", "hold"]
+
+
+def fix_address() -> str:
+    """Host and port of the engine's FIX sessions."""
+    ports = engine_ports(HOME)
+    return f"127.0.0.1:{ports[0] if ports else FIX_PORT}"
+
+
+def control_url() -> str:
+    """The engine's control port."""
+    ports = engine_ports(HOME)
+    return f"http://127.0.0.1:{ports[1] if ports else CONTROL_PORT}"
 
 
 @click.command(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from feedline.cli.orders_engine import ANSWERS, CONTROL_PORT
+from feedline.cli.orders_engine import ANSWERS, CONTROL_PORT, WHERE, control_url
 from feedline.cli.output import Command, format_option, print_json, print_table, say
 from feedline.errors import ConfigurationError, RetriableError
 
@@ -18,8 +18,8 @@ REQUEST_S = 30
 
 def url_option(command: Command) -> Command:
     """Adds `--url` of the control port."""
-    default = f"http://127.0.0.1:{CONTROL_PORT}"
-    return click.option("--url", default=default, show_default=True, help="The engine's control port.")(command)
+    shown = f"{WHERE}http://127.0.0.1:{CONTROL_PORT}"
+    return click.option("--url", default=control_url, show_default=shown, help="The engine's control port.")(command)
 
 
 @click.group("engine-control")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from feedline.cli.orders_engine import FIX_PORT
+from feedline.cli.orders_engine import FIX_PORT, WHERE, fix_address
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.session_policy import SessionPolicy
@@ -30,7 +30,12 @@ Examples:
 @click.option("--to", "end", metavar="ISO", help="Entered before; else up to now.")
 @click.option("--order", metavar="ID", help="Only this order.")
 @click.option("--dry-run", is_flag=True, help="Ask the engine what it has, send nothing.")
-@click.option("--engine", default=f"127.0.0.1:{FIX_PORT}", show_default=True, help="Where it listens, host:port.")
+@click.option(
+    "--engine",
+    default=fix_address,
+    show_default=f"{WHERE}127.0.0.1:{FIX_PORT}",
+    help="Where it listens, host:port.",
+)
 @click.option("--name", default="RECOVERY", show_default=True, help="CompID of the recovery's own session.")
 @click.option("--target", default="ENGINE", show_default=True, help="The engine's CompID.")
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,11 @@ def show_command(context: click.Context, *, order: str, settings: Path | None, p
 
 
 def _print_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    columns = [_words(name) for name in rows[0]]
-    print_table(columns, [[_cell(value) for value in row.values()] for row in rows], title=title)
+    """The rows without columns in which none has a value."""
+    columns = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
+    print_table(
+        [_words(name) for name in columns], [[_cell(row[name]) for name in columns] for row in rows], title=title
+    )
 
 
 def _words(name: str) -> str:
@@ -75,4 +79,7 @@ def _words(name: str) -> str:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     return value.isoformat(sep=" ", timespec="milliseconds") if isinstance(value, datetime) else value

@@ -56,6 +56,12 @@ def order_services_at(home: Path, ports: Mapping[str, int]) -> OrderServices:
     return OrderServices(folder, folder / "keys.json", ports)
 
 
+def engine_ports(home: Path) -> tuple[int, int] | None:
+    """Of the stack's FIX engine, if it was started there: the port of FIX sessions, and that of its controls."""
+    state = read_state(home)
+    return (state.ports[_FIX], state.ports[ENGINE]) if ENGINE in state.processes and _FIX in state.ports else None
+
+
 def start_order_services(home: Path, report: Report) -> OrderServices:
     """Starts those that do not run yet and returns when all are well; the stack must be up.
 
