@@ -188,6 +188,8 @@ class Ownership:
             consumer.incremental_assign(asked)
         else:
             consumer.assign(asked)
+        # librdkafka keeps a pause over an eager assignment, whoever asked for it: as read ahead too far, or unplaced.
+        consumer.resume([claim.topic_partition() for claim in claims])
         if unplaced:
             consumer.pause([TopicPartition(topic, partition) for topic, partition in unplaced])
             self._leave_unplaced(unplaced)

@@ -15,6 +15,7 @@ import pytest
 from tests.integration.consumer.conftest import Seen, eventually
 
 from feedline.consumer.pipeline_policy import PipelinePolicy, Rebalance
+from feedline.errors import BrokerUnavailableError
 from feedline.kafka.admin import admin_client
 
 PROCESS = Path(__file__).with_name("consume_process.py")
@@ -83,6 +84,28 @@ def test_handing_over_loses_nothing_doubles_nothing_and_stalls_no_partition(numb
     # Every partition still goes on after the second rebalance.
     topic.send(60)
     eventually(lambda: topic.committed() == dict.fromkeys(range(6), 210))
+
+
+@pytest.mark.parametrize("rebalance", list(Rebalance))
+def test_partitions_that_were_paused_when_they_were_taken_away_are_read_when_they_come_back(
+    numbers, consume, rebalance
+):
+    """They are paused while nobody can say where they begin; the client keeps that over an assignment."""
+    topic, first, second = numbers(4), Seen(), Seen()
+    topic.send(400)
+
+    def while_alone_unknown(places):
+        if len(places) == 4:
+            raise BrokerUnavailableError("nobody can be asked")
+        return {}
+
+    kafka = topic.kafka | {"heartbeat.interval.ms": 500}
+    policy = PipelinePolicy(rebalance=rebalance, commit_s=0.1)
+    waiting = consume(topic, first, kafka=kafka, policy=policy, positions=while_alone_unknown)
+    eventually(lambda: waiting.status().unplaced_s > 0)
+    consume(topic, second, kafka=kafka, policy=policy)
+    eventually(lambda: topic.committed() == dict.fromkeys(range(4), 100), 60)
+    assert first.counts + second.counts == dict.fromkeys(range(400), 1)
 
 
 def test_what_a_late_worker_finishes_after_the_revocation_is_not_committed(numbers, consume):
