@@ -175,7 +175,7 @@ def measure(home: Path, settings: Settings, run: Run, work: Path, number: int) -
             [
                 command(
                     "gateway", "--name", f"GATEWAY-{one}", "--engine", f"{HOST}:{port}", "--folder", folder / str(one),
-                    "--prefix", topics.prefix, "--group", f"feedline.orders.gateway.{topics.prefix}",
+                    "--prefix", topics.prefix, "--group", f"feedline-orders.gateway.{topics.prefix}",
                     "--settings", home / "settings.json",
                 )
                 for one in range(1, run.instances + 1)

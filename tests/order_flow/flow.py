@@ -117,7 +117,7 @@ class Flow:
     topics: OrderTopics
     home: Path
     partitions: int
-    group: str = field(default_factory=lambda: f"feedline.orders.gateway.{uuid.uuid4().hex[:8]}")
+    group: str = field(default_factory=lambda: f"feedline-orders.gateway.{uuid.uuid4().hex[:8]}")
     given: list[OrderEvent] = field(default_factory=list)
     expected: list[tuple[str, int]] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)

@@ -15,10 +15,10 @@ from feedline.cli.output import OK, say
 from feedline.consumer.telemetry import serve_probes
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.gateway import Gateway
-from feedline.orders.fix.gateway_policy import GATEWAY_GROUP, GatewayPolicy
+from feedline.orders.fix.gateway_policy import GatewayPolicy
 from feedline.orders.fix.session_policy import SessionPolicy
 from feedline.orders.fix.telemetry import Telemetry
-from feedline.orders.topics import OrderTopics
+from feedline.orders.topics import GATEWAY_GROUP, OrderTopics
 from feedline.settings import load_settings
 
 logger = logging.getLogger(__name__)

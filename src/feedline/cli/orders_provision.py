@@ -23,7 +23,8 @@ Examples:
 def provision_command(*, settings: Path | None, output_format: str) -> None:
     """Make what is missing of the topics and schemas of orders; nothing else is touched.
 
-    `feedline provision apply` makes these too, with users, rules, and everything of the feeds.
+    `feedline provision apply` makes these too, by the same declaration, with tables, users, rules, and everything of
+    the feeds.
     """
     done = provision_orders(load_settings(settings))
     if output_format == "json":

@@ -21,8 +21,10 @@ from feedline.local.secured import (
     ensure_certificates,
     secured_properties,
 )
+from feedline.orders.topics import OrderTopics
 from feedline.security.certificates import issue
 from feedline.security.cluster_access import new_password, put_rules, set_passwords
+from feedline.security.order_principals import order_rules
 from feedline.security.principals import Service, rules
 from feedline.security.secret_file import write_secret
 
@@ -147,7 +149,7 @@ def give_services_access(home: Path, ports: Mapping[str, int]) -> None:
     files = security_files(home)
     admin = admin_client(admin_settings(files, {node: ports[_named("internal", node)] for node in NODES}))
     set_passwords(admin, {str(service): _password(home, str(service)) for service in Service})
-    put_rules(admin, rules(load_catalog().topics()))
+    put_rules(admin, [*rules(load_catalog().topics()), *order_rules(OrderTopics())])
 
 
 def _login(home: Path, user: str) -> dict[str, Any]:

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import groupby
 
-from feedline.kafka.admin import admin_client, ensure_topics
-from feedline.kafka.registry import ensure_level, register_schema, registry_client
-from feedline.metadata.compatibility import DEFAULT_LEVEL
-from feedline.orders.fix.states import ensure_states_topic
-from feedline.orders.model.schemas import EXECUTION_REPORT, ORDER_EVENT, order_schema
 from feedline.orders.topics import OrderTopics
+from feedline.provisioning.desired import declared_orders
+from feedline.provisioning.installation import Installation
+from feedline.provisioning.orders import order_subjects, order_topics
+from feedline.provisioning.plan import Change
+from feedline.provisioning.state import Desired, Part
 from feedline.settings import Settings
 
-
-def order_subjects(topics: OrderTopics) -> dict[str, dict[str, Any]]:
-    """The schema of each topic's values by subject (TopicNameStrategy)."""
-    return {
-        f"{topics.bulk}-value": order_schema(ORDER_EVENT),
-        f"{topics.out}-value": order_schema(ORDER_EVENT),
-        f"{topics.executions}-value": order_schema(EXECUTION_REPORT),
-    }
+# What adds, and takes nothing from what is there.
+_ADDING = ("create", "register", "set level")
 
 
 def provision_orders(settings: Settings, topics: OrderTopics | None = None) -> list[str]:
-    """Makes what is missing of topics and schemas and tells what was done; idempotent.
+    """Makes what is missing of topics and schemas and tells what was done; idempotent. topics: those of the declared
+    state (`include/provisioning.yaml`) unless they are given.
 
-    Raises BrokerUnavailableError, RegistryUnavailableError, AuthenticationError, ConfigurationError.
+    What is there and differs is left to `feedline provision`. Raises BrokerUnavailableError, RegistryUnavailableError,
+    AuthenticationError, ConfigurationError.
     """
-    wanted = topics or OrderTopics()
-    admin = admin_client(settings.acting_as("provisioning").kafka)
-    done = ensure_topics(admin, wanted.all(), settings.replication_factor, with_errors=False)
-    factor = min(wanted.replication_factor, settings.replication_factor or wanted.replication_factor)
-    if ensure_states_topic(admin, wanted.states, wanted.partitions, factor, wanted.min_insync_replicas):
-        done.append(f"created {wanted.states}: {wanted.partitions} partitions, compacted")
-    registry = registry_client(settings.registry)
-    for subject, schema in order_subjects(wanted).items():
-        register_schema(registry, subject, schema)
-        if ensure_level(registry, subject, DEFAULT_LEVEL):
-            done.append(f"registered {subject}")
-    return done
+    wanted = topics or declared_orders()
+    desired = Desired(
+        topics={one.name: one for one in order_topics(wanted, settings.replication_factor)},
+        subjects={one.name: one for one in order_subjects(wanted)},
+    )
+    system = Installation(settings, desired, [Part.TOPICS, Part.SCHEMAS])
+    changes = [one for one in system.plan().changes if one.action in _ADDING]
+    for _, same in groupby(changes, key=lambda one: (one.part, one.action)):
+        system.perform(list(same))
+    return [_told(one) for one in changes]
+
+
+def _told(made: Change) -> str:
+    if made.part is Part.TOPICS:
+        shape = made.after
+        return f"created {made.target}: {shape['partitions']} partitions, {shape['replication_factor']} replicas each"
+    return f"{made.action}: {made.target}"

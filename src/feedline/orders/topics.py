@@ -1,17 +1,16 @@
-"""The topics of orders, as they should be on the cluster."""
+"""The topics of orders by name, and the groups and transactions of those who work with them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from feedline.catalog import Topic
-
-# Groups of the consumers, all under the prefix that the services' rules name.
-BULK_GROUP, ENTRY_GROUP = "feedline.orders.bulk", "feedline.orders.entry"
+# Groups of the consumers; not among those of feeds, which the loader may move. Order entry, the readers of states and
+# recovery assign their partitions and commit nothing.
+GROUPS = "feedline-orders."
+BULK_GROUP, ENTRY_GROUP, GATEWAY_GROUP = f"{GROUPS}bulk", f"{GROUPS}entry", f"{GROUPS}gateway"
+STATES_GROUP, MISSED_GROUP, RECOVERY_GROUP = f"{GROUPS}states", f"{GROUPS}missed", f"{GROUPS}recovery"
 # Transactional ids of bulk entry begin with this.
-BULK_TRANSACTIONS = "feedline.orders.bulk"
+BULK_TRANSACTIONS = f"{GROUPS}bulk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +40,14 @@ class OrderTopics:
 
     @property
     def states(self) -> str:
-        """How orders stand as the gateways know it: compacted, written and read by them alone."""
+        """How orders stand as the gateways know it: compacted, and written by them alone."""
         return f"{self.prefix}orders.states"
 
     @property
     def error(self) -> str:
         return f"{self.prefix}orders.ERROR"
 
-    def all(self) -> tuple[Topic, ...]:
-        """Every topic; refused events are few, and one partition keeps them in the order in which they were found."""
-        settings: Mapping[str, Any] = {
-            "replication_factor": self.replication_factor,
-            "min_insync_replicas": self.min_insync_replicas,
-            "retention_days": self.retention_days,
-        }
-        return (
-            *(Topic(name, self.partitions, **settings) for name in (self.bulk, self.out, self.executions)),
-            Topic(self.error, 1, **settings),
-        )
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every topic's name; how each should be says `feedline.provisioning.orders`."""
+        return (self.bulk, self.out, self.executions, self.states, self.error)

@@ -25,6 +25,7 @@ from feedline.security.cluster_access import current_rules, users
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session, open_warehouse
 from feedline.warehouse.provision import existing_columns
+from feedline.warehouse.view_definitions import existing_definitions
 
 
 def read_actual(
@@ -48,8 +49,12 @@ def read_actual(
         }
         found = replace(found, subjects=subjects)
     if Part.TABLES in wanted:
+        schemas = ("IHUB", "CONTROL", *(one.schema.rpartition(".")[2] for one in desired.table_sets))
         with open_warehouse(settings.warehouse) as connection:
-            found = replace(found, tables=existing_columns(Session(connection)))
+            session = Session(connection)
+            tables = existing_columns(session, schemas)
+            views = existing_definitions(session, schemas) if tables else {}
+            found = replace(found, tables=tables, views=views)
     if Part.ACCOUNT in wanted and desired.account:
         with open_warehouse(settings.warehouse) as connection:
             found = replace(found, account=account_there(connection, desired.account))

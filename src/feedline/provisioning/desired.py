@@ -12,21 +12,21 @@ from feedline.batch.json_batch import json_schema_of
 from feedline.batch.schemas import MANIFEST_SCHEMA, batch_schema, batch_subject, manifest_subject
 from feedline.catalog import Catalog, Topic, default_catalog_path
 from feedline.errors import ConfigurationError
-from feedline.kafka.admin import ERROR_PARTITIONS
 from feedline.kafka.quotas import QUOTA_KEYS, QuotaOf, Values
 from feedline.metadata.compatibility import DEFAULT_LEVEL
 from feedline.metadata.ldm_ddl import described
 from feedline.metadata.ldm_files import feed_model
+from feedline.orders.topics import OrderTopics
 from feedline.provisioning.account import Account, read_account
-from feedline.provisioning.state import Desired, Limits, TopicState, WantedSubject
-from feedline.security.principals import Rule, Service, custodian_rules, rules
+from feedline.provisioning.state import Desired, Limits, TableSet, WantedSubject
+from feedline.provisioning.topics import topic_states
+from feedline.security.order_principals import order_rules
+from feedline.security.principals import OWN_OPERATIONS, Rule, Service, custodian_rules, rules
 from feedline.security.references import is_reference
 from feedline.settings import Settings
 from feedline.warehouse.layout import feed_layout
 
-MS_PER_DAY = 24 * 3600 * 1000
-SECTIONS = {"limits", "topics", "absent_topics", "custodians", "quotas", "drop_columns", "account"}
-_OWN_OPERATIONS = ("CREATE", "ALTER", "ALTER_CONFIGS", "DELETE")
+SECTIONS = {"limits", "topics", "absent_topics", "custodians", "quotas", "drop_columns", "account", "orders"}
 
 
 def default_file() -> Path:
@@ -41,16 +41,35 @@ def read_desired(settings: Settings, catalog: Catalog, file: Path | None = None)
     and the entry that is wrong.
     """
     path = file or default_file()
+    document = _document(path)
+    try:
+        return _desired(document, settings, catalog)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise ConfigurationError(f"the declared state has a wrong entry: {error}", file=str(path)) from error
+
+
+def declared_orders(file: Path | None = None) -> OrderTopics:
+    """The topics of orders as the file declares them, its defaults when it declares none; raises ConfigurationError."""
+    path = file or default_file()
+    try:
+        return _order_topics(_document(path)) or OrderTopics()
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"the declared state has a wrong entry: {error}", file=str(path)) from error
+
+
+def _document(path: Path) -> Mapping[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"the declared state cannot be read: {error}", file=str(path)) from error
     if not isinstance(document, Mapping) or not set(document) <= SECTIONS:
         raise ConfigurationError(f"the declared state has other sections than {sorted(SECTIONS)}", file=str(path))
-    try:
-        return _desired(document, settings, catalog)
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
-        raise ConfigurationError(f"the declared state has a wrong entry: {error}", file=str(path)) from error
+    return document
+
+
+def _order_topics(document: Mapping[str, Any]) -> OrderTopics | None:
+    """None: there are to be no orders."""
+    return OrderTopics(**(document["orders"] or {})) if "orders" in document else None
 
 
 def _desired(document: Mapping[str, Any], settings: Settings, catalog: Catalog) -> Desired:
@@ -58,6 +77,20 @@ def _desired(document: Mapping[str, Any], settings: Settings, catalog: Catalog) 
     explicit = [_explicit(name, entry or {}) for name, entry in (document.get("topics") or {}).items()]
     topics = {one.name: one for topic in catalog.topics() for one in topic_states(topic, cap)}
     topics |= {topic.name: topic_states(topic, cap)[0] for topic in explicit}
+    subjects = {one.name: one for one in wanted_subjects(catalog)}
+    table_sets: tuple[TableSet, ...] = ()
+    orders = _order_topics(document)
+    if orders:
+        # With packages of the extra `orders`, which an installation without them need not have.
+        from feedline.provisioning.orders import (  # noqa: PLC0415
+            ORDER_TABLES,
+            order_subjects,
+            order_topics,
+        )
+
+        topics |= {one.name: one for one in order_topics(orders, cap)}
+        subjects |= {one.name: one for one in order_subjects(orders)}
+        table_sets = (ORDER_TABLES,)
     custodians: Mapping[str, Any] = document.get("custodians") or {}
     secured = str(settings.kafka.get("security.protocol", "PLAINTEXT")).upper().startswith("SASL")
     account = read_account(document.get("account") or {})
@@ -69,32 +102,17 @@ def _desired(document: Mapping[str, Any], settings: Settings, catalog: Catalog) 
         topics=topics,
         absent=frozenset(map(str, document.get("absent_topics") or ())),
         users=_users(settings, custodians) if secured else {},
-        rules=_rules(catalog, explicit, custodians) if secured else frozenset(),
+        rules=_rules(catalog, explicit, custodians, orders) if secured else frozenset(),
         quotas=_quotas(document.get("quotas") or (), secured=secured),
-        subjects={one.name: one for one in wanted_subjects(catalog)},
+        subjects=subjects,
         feeds=tuple(
             (feed, described(feed_layout(feed), feed_model(feed, settings.catalog))) for feed in catalog.feeds.values()
         ),
+        table_sets=table_sets,
         dropped_columns=tuple(_column(name) for name in document.get("drop_columns") or ()),
         account=account,
         limits=Limits(**(document.get("limits") or {})),
         notes=notes,
-    )
-
-
-def topic_states(topic: Topic, cap: int | None) -> tuple[TopicState, TopicState]:
-    """A topic and its error topic as they should be; cap: the most replicas that the cluster holds."""
-    factor = min(topic.replication_factor, cap) if cap else topic.replication_factor
-    config = {
-        "retention.ms": str(topic.retention_days * MS_PER_DAY),
-        "max.message.bytes": str(topic.max_message_bytes),
-        "min.insync.replicas": str(min(topic.min_insync_replicas, factor)),
-        "cleanup.policy": "delete",
-        "unclean.leader.election.enable": "false",
-    }
-    return (
-        TopicState(topic.name, topic.partitions, factor, config),
-        TopicState(topic.error_topic, ERROR_PARTITIONS, factor, config),
     )
 
 
@@ -128,14 +146,17 @@ def _users(settings: Settings, custodians: Mapping[str, Any]) -> dict[str, Mappi
     return named
 
 
-def _rules(catalog: Catalog, explicit: list[Topic], custodians: Mapping[str, Any]) -> frozenset[Rule]:
+def _rules(
+    catalog: Catalog, explicit: list[Topic], custodians: Mapping[str, Any], orders: OrderTopics | None
+) -> frozenset[Rule]:
     own = [
         Rule(str(Service.PROVISIONING), "TOPIC", topic.name, operation)
         for topic in explicit
-        for operation in _OWN_OPERATIONS
+        for operation in OWN_OPERATIONS
     ]
     theirs = [rule for name, entry in custodians.items() for rule in custodian_rules(str(name), str(entry["topic"]))]
-    return frozenset([*rules(catalog.topics()), *own, *theirs])
+    of_orders = order_rules(orders) if orders else ()
+    return frozenset([*rules(catalog.topics()), *of_orders, *own, *theirs])
 
 
 def _quotas(entries: Iterable[Mapping[str, Any]], *, secured: bool) -> dict[QuotaOf, Values]:

@@ -158,7 +158,13 @@ def _topics(desired: Desired, actual: Actual) -> Iterator[Change]:
 
 def _topic_changes(wanted: TopicState, there: TopicState) -> Iterator[Change]:
     if wanted.partitions > there.partitions:
-        yield Change(Part.TOPICS, "grow", wanted.name, there.partitions, wanted.partitions)
+        why = (
+            "the records of a key would no longer share a partition, nor keep their order: declare as many as it has, "
+            "or let all be read and make a new topic"
+        )
+        risk = Risk.IRREVERSIBLE if wanted.keyed else Risk.SAFE
+        blocked = why if wanted.keyed else ""
+        yield Change(Part.TOPICS, "grow", wanted.name, there.partitions, wanted.partitions, risk, blocked=blocked)
     elif wanted.partitions < there.partitions:
         why = (
             "Kafka cannot take partitions from a topic: declare as many as it has, or make a new topic and move its "
@@ -235,17 +241,25 @@ def _tables(desired: Desired, actual: Actual) -> Iterator[Change]:
     if desired.control_tables and not has_control_tables(actual.tables):
         yield Change(Part.TABLES, "run", "control tables", None, list(CONTROL_STATEMENTS))
     for feed, layout in desired.feeds:
-        missing = missing_statements(feed, actual.tables, layout)
+        missing = missing_statements(feed, actual.tables, layout, actual.views)
         if missing:
-            alters = any(one.startswith("ALTER") for one in missing)
-            risk = Risk.CAUTION if alters else Risk.SAFE
-            yield Change(Part.TABLES, "run", feed.name, None, missing, risk)
+            yield _tables_made(feed.name, missing)
+    for tables in desired.table_sets:
+        missing = tables.missing(actual.tables, actual.views)
+        if missing:
+            yield _tables_made(tables.name, missing)
     for table, column in desired.dropped_columns:
         if column in actual.tables.get(f"{DATA_SCHEMA}.{table}", ()):
             statement = f"ALTER TABLE {data_table(table)} DROP COLUMN {quoted(column)}"
             yield Change(
                 Part.TABLES, "drop", f"{table}.{column}", "a column", [statement], Risk.IRREVERSIBLE, Allow.DROP_COLUMN
             )
+
+
+def _tables_made(name: str, made_by: list[str]) -> Change:
+    # What is only made anew, with nothing made before it, is there already and changes.
+    alters = any(one.startswith("ALTER") for one in made_by) or all("VIEW" in one.split(" AS\n")[0] for one in made_by)
+    return Change(Part.TABLES, "run", name, None, made_by, Risk.CAUTION if alters else Risk.SAFE)
 
 
 def _account(desired: Desired, actual: Actual) -> Iterator[Change]:
@@ -275,6 +289,16 @@ def _tables_gone(desired: Desired, actual: Actual) -> Iterator[Change]:
         if any(f"{DATA_SCHEMA}.{name}" in actual.tables for name in names):
             yield Change(
                 Part.TABLES, "drop", feed.name, "tables", [*views, *tables], Risk.IRREVERSIBLE, Allow.DELETE_DATA
+            )
+
+    for tables_of in desired.table_sets:
+        statements_of = [
+            f"DROP {'VIEW' if name in tables_of.views else 'TABLE'} IF EXISTS {data_table(name, tables_of.schema)}"
+            for name in tables_of.names
+        ]
+        if any(f"{tables_of.schema}.{name}" in actual.tables for name in tables_of.names):
+            yield Change(
+                Part.TABLES, "drop", tables_of.name, "tables", statements_of, Risk.IRREVERSIBLE, Allow.DELETE_DATA
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,7 @@ from feedline.provisioning.account import Account
 from feedline.security.principals import REGISTRY_TOPICS, SCHEMA_TOPIC, Rule
 from feedline.warehouse.layout import FeedLayout
 from feedline.warehouse.provision import Existing
+from feedline.warehouse.view_definitions import Definitions
 
 
 class Part(StrEnum):
@@ -41,7 +42,7 @@ def is_internal(topic: str) -> bool:
 class TopicState:
     """A topic. config: the settings that are declared, or that differ from the brokers' defaults; records: offsets
     between the first and the last of all partitions, of a topic that is there; throttled: whether a reassignment of its
-    replicas was bounded and has left that behind."""
+    replicas was bounded and has left that behind; keyed: declared as one whose records of a key share a partition."""
 
     name: str
     partitions: int
@@ -49,6 +50,7 @@ class TopicState:
     config: Mapping[str, str]
     records: int = 0
     throttled: bool = False
+    keyed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,19 @@ class SubjectState:
     versions: int = 0
     has_wanted: bool = False
     level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableSet:
+    """Tables and views beside those of feeds. schema, names: where they are, in the order in which they can be dropped,
+    views first; missing: from the columns and the views' queries there are, the statements that make what is declared,
+    none when it is there."""
+
+    name: str
+    schema: str
+    names: tuple[str, ...]
+    views: frozenset[str]
+    missing: Callable[[Existing, Definitions], list[str]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,7 @@ class Desired:
     quotas: Mapping[QuotaOf, Values] = field(default_factory=dict)
     subjects: Mapping[str, WantedSubject] = field(default_factory=dict)
     feeds: tuple[tuple[Feed, FeedLayout], ...] = field(default=(), repr=False)
+    table_sets: tuple[TableSet, ...] = ()
     dropped_columns: tuple[tuple[str, str], ...] = ()
     account: Account = field(default_factory=Account)
     control_tables: bool = True
@@ -127,4 +143,5 @@ class Actual:
     quotas: Mapping[QuotaOf, Mapping[str, float]] = field(default_factory=dict)
     subjects: Mapping[str, SubjectState] = field(default_factory=dict)
     tables: Existing = field(default_factory=dict, repr=False)
+    views: Definitions = field(default_factory=dict, repr=False)
     account: Account = field(default_factory=Account)

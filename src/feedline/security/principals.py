@@ -17,6 +17,8 @@ from feedline.errors import ConfigurationError
 REGISTRY_TOPICS = ("kafkasql-journal", "kafkasql-snapshots", "registry-events")
 CLUSTER = "kafka-cluster"
 SCHEMA_TOPIC = "feedline.schemas"
+# What the principal of provisioning may do with a topic of ours.
+OWN_OPERATIONS = ("CREATE", "ALTER", "ALTER_CONFIGS", "DELETE")
 
 
 class Service(StrEnum):
@@ -31,6 +33,12 @@ class Service(StrEnum):
     PROVISIONING = "feedline-provisioning"  # makes topics, users, rules and quotas
     REGISTRY = "feedline-registry"  # keeps schemas in its topics
     MONITOR = "feedline-monitor"  # lag and health, no record
+    # Of orders; their rules are in `feedline.security.order_principals`.
+    ORDER_ENTRY = "feedline-order-entry"  # orders over HTTP
+    ORDER_BULK = "feedline-order-bulk"  # orders of the bulk topic, in transactions
+    ORDER_TEST = "feedline-order-test"  # made-up orders: `feedline datagen orders`, the Dag orders_bulk_test
+    GATEWAY = "feedline-gateway"  # orders to the FIX engine, its reports back
+    RECOVERY = "feedline-recovery"  # what the engine has lost, again
 
 
 READERS_OF_SCHEMAS = (
@@ -71,48 +79,49 @@ def rules(topics: Iterable[Topic], groups: str = "feedline.") -> list[Rule]:
         raise ConfigurationError("principals cannot be given rules without a topic: name the topics of the catalogue")
     errors = [topic.error_topic for topic in topics]
     found = [
-        *_each(Service.PRODUCER, "TOPIC", names, "WRITE", "DESCRIBE"),
-        *_each(Service.PRODUCER, "TOPIC", errors, "WRITE", "DESCRIBE"),
-        *_each(Service.LOADER, "TOPIC", names, "READ", "DESCRIBE"),
+        *each(Service.PRODUCER, "TOPIC", names, "WRITE", "DESCRIBE"),
+        *each(Service.PRODUCER, "TOPIC", errors, "WRITE", "DESCRIBE"),
+        *each(Service.LOADER, "TOPIC", names, "READ", "DESCRIBE"),
         # What cannot be loaded goes to the error topic, and what is there is read to be loaded too.
-        *_each(Service.LOADER, "TOPIC", errors, "READ", "WRITE", "DESCRIBE"),
-        *_each(Service.LOADER, "GROUP", [groups], "READ", "DESCRIBE", pattern="PREFIXED"),
-        *_each(Service.WATCHER, "TOPIC", [*names, *errors], "READ", "DESCRIBE"),
-        *_each(Service.WATCHER, "GROUP", [f"{groups}watch"], "READ", "DESCRIBE"),
-        *_each(Service.WATCHER, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
-        *_each(Service.REDRIVE, "TOPIC", errors, "READ", "DESCRIBE"),
-        *_each(Service.REDRIVE, "TOPIC", names, "WRITE", "DESCRIBE"),
-        *_each(Service.REDRIVE, "GROUP", [f"{groups}errors"], "READ", "DESCRIBE"),
-        *_each(Service.REPLAY, "TOPIC", [*names, *errors], "READ", "DESCRIBE"),
+        *each(Service.LOADER, "TOPIC", errors, "READ", "WRITE", "DESCRIBE"),
+        *each(Service.LOADER, "GROUP", [groups], "READ", "DESCRIBE", pattern="PREFIXED"),
+        *each(Service.WATCHER, "TOPIC", [*names, *errors], "READ", "DESCRIBE"),
+        *each(Service.WATCHER, "GROUP", [f"{groups}watch"], "READ", "DESCRIBE"),
+        *each(Service.WATCHER, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
+        *each(Service.REDRIVE, "TOPIC", errors, "READ", "DESCRIBE"),
+        *each(Service.REDRIVE, "TOPIC", names, "WRITE", "DESCRIBE"),
+        *each(Service.REDRIVE, "GROUP", [f"{groups}errors"], "READ", "DESCRIBE"),
+        *each(Service.REPLAY, "TOPIC", [*names, *errors], "READ", "DESCRIBE"),
         # What it finds that cannot be loaded.
-        *_each(Service.REPLAY, "TOPIC", errors, "WRITE"),
-        *_each(Service.REPLAY, "GROUP", [f"{groups}replay"], "READ", "DESCRIBE"),
-        *_each(Service.REPLAY, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
-        *_each(Service.METADATA, "TOPIC", names, "READ", "DESCRIBE"),
-        *_each(Service.METADATA, "GROUP", [f"{groups}samples"], "READ", "DESCRIBE"),
-        *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER", "DESCRIBE", "DESCRIBE_CONFIGS"),
-        *_each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER_CONFIGS"),
+        *each(Service.REPLAY, "TOPIC", errors, "WRITE"),
+        *each(Service.REPLAY, "GROUP", [f"{groups}replay"], "READ", "DESCRIBE"),
+        *each(Service.REPLAY, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
+        *each(Service.METADATA, "TOPIC", names, "READ", "DESCRIBE"),
+        *each(Service.METADATA, "GROUP", [f"{groups}samples"], "READ", "DESCRIBE"),
+        *each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        *each(Service.PROVISIONING, "BROKER", [CLUSTER], "ALTER_CONFIGS"),
         # Of every topic what it is, of ours also to change it; never a record.
-        *_each(Service.PROVISIONING, "TOPIC", ["*"], "DESCRIBE", "DESCRIBE_CONFIGS"),
-        *_each(Service.PROVISIONING, "TOPIC", [*names, *errors], "CREATE", "ALTER", "ALTER_CONFIGS", "DELETE"),
-        *_each(Service.REGISTRY, "TOPIC", REGISTRY_TOPICS, "CREATE", "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        *each(Service.PROVISIONING, "TOPIC", ["*"], "DESCRIBE", "DESCRIBE_CONFIGS"),
+        *each(Service.PROVISIONING, "TOPIC", [*names, *errors], *OWN_OPERATIONS),
+        *each(Service.REGISTRY, "TOPIC", REGISTRY_TOPICS, "CREATE", "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
         # Its groups are random ids.
-        *_each(Service.REGISTRY, "GROUP", ["*"], "READ", "DESCRIBE"),
-        *_each(Service.REGISTRY, "TRANSACTIONAL_ID", ["*"], "WRITE", "DESCRIBE"),
+        *each(Service.REGISTRY, "GROUP", ["*"], "READ", "DESCRIBE"),
+        *each(Service.REGISTRY, "TRANSACTIONAL_ID", ["*"], "WRITE", "DESCRIBE"),
         # Schemas are looked up on their topic while the registry is away; the metadata service puts them there.
-        *(rule for service in READERS_OF_SCHEMAS for rule in _schema_rules(service, groups)),
-        *_each(Service.METADATA, "TOPIC", [SCHEMA_TOPIC], "CREATE", "WRITE", "DESCRIBE_CONFIGS"),
-        *_each(Service.MONITOR, "TOPIC", [*names, *errors], "DESCRIBE"),
-        *_each(Service.MONITOR, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
-        *_each(Service.MONITOR, "BROKER", [CLUSTER], "DESCRIBE"),
+        *(rule for service in READERS_OF_SCHEMAS for rule in schema_rules(service, groups)),
+        *each(Service.METADATA, "TOPIC", [SCHEMA_TOPIC], "CREATE", "WRITE", "DESCRIBE_CONFIGS"),
+        *each(Service.MONITOR, "TOPIC", [*names, *errors], "DESCRIBE"),
+        *each(Service.MONITOR, "GROUP", [groups], "DESCRIBE", pattern="PREFIXED"),
+        *each(Service.MONITOR, "BROKER", [CLUSTER], "DESCRIBE"),
     ]
     return sorted(set(found))
 
 
-def _schema_rules(service: Service, groups: str) -> Iterator[Rule]:
-    yield from _each(service, "TOPIC", [SCHEMA_TOPIC], "READ", "DESCRIBE")
+def schema_rules(service: Service, groups: str) -> Iterator[Rule]:
+    """What it takes to look a schema up on its topic while the registry is away."""
+    yield from each(service, "TOPIC", [SCHEMA_TOPIC], "READ", "DESCRIBE")
     # A reader looks for the coordinator of its group, which is a new one each time, though it never commits.
-    yield from _each(service, "GROUP", [f"{groups}schemas."], "DESCRIBE", pattern="PREFIXED")
+    yield from each(service, "GROUP", [f"{groups}schemas."], "DESCRIBE", pattern="PREFIXED")
 
 
 def custodian_rules(principal: str, topic: str) -> list[Rule]:
@@ -120,12 +129,13 @@ def custodian_rules(principal: str, topic: str) -> list[Rule]:
     nothing of anybody else's."""
     if principal in {str(service) for service in Service}:
         raise ConfigurationError(f"{principal} is a service's own principal: choose another name", topic=topic)
-    return sorted(_each(principal, "TOPIC", [topic], "WRITE", "DESCRIBE"))
+    return sorted(each(principal, "TOPIC", [topic], "WRITE", "DESCRIBE"))
 
 
-def _each(
+def each(
     principal: str, resource: str, names: Iterable[str], *operations: str, pattern: str = "LITERAL"
 ) -> Iterator[Rule]:
+    """The same operations on several resources."""
     return (Rule(str(principal), resource, name, operation, pattern) for name in names for operation in operations)
 
 

@@ -25,6 +25,7 @@ from feedline.warehouse.names import (
     quoted,
 )
 from feedline.warehouse.sla_ddl import SLA_STATEMENTS
+from feedline.warehouse.view_definitions import marked
 
 # No primary keys: Snowflake does not enforce them, so they would promise what only the fence and the ledger keep.
 CONTROL_STATEMENTS = (
@@ -148,8 +149,8 @@ def create_current_view(feed: Feed, layout: FeedLayout, existing: Collection[str
     keys = ", ".join(_either("T", layout.column_of(path).name, renamed) for path in feed.business_keys)
     view = data_table(current_view(feed.table))
     purpose = f"Rows of {feed.table} of the latest complete delivery per business key and business date."
-    return (
-        f"CREATE OR REPLACE VIEW {view} COMMENT = {comment(purpose)} AS\n"
+    return marked(
+        f"CREATE OR REPLACE VIEW {view} COPY GRANTS COMMENT = {comment(purpose)} AS\n"
         f"SELECT {_columns('T', renamed)} FROM {data_table(feed.table)} T\n"
         f"JOIN {DELIVERY} D ON D.DELIVERY_ID = T.\"_DELIVERY_ID\" AND D.STATUS = 'COMPLETE'\n"
         f'QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys}, T."_BUSINESS_DATE"'
@@ -188,8 +189,8 @@ def create_current_child_view(feed: Feed, child: TableLayout, existing: Collecti
     """The child rows of the parent view's rows; existing: as of `create_current_view`."""
     view = data_table(current_view(child.name))
     purpose = f"Rows of {child.name} that belong to rows of {current_view(feed.table)}."
-    return (
-        f"CREATE OR REPLACE VIEW {view} COMMENT = {comment(purpose)} AS\n"
+    return marked(
+        f"CREATE OR REPLACE VIEW {view} COPY GRANTS COMMENT = {comment(purpose)} AS\n"
         f"SELECT {_columns('C', _renamed(child, existing))} FROM {data_table(child.name)} C\n"
         f"JOIN {data_table(current_view(feed.table))} P"
         f' ON P."_CORRELATION_ID" = C."_CORRELATION_ID" AND P."_RECORD_INDEX" = C."_RECORD_INDEX"'

@@ -34,7 +34,9 @@ from feedline.warehouse.names import (
     SLA_ALERT,
     SLA_FENCE,
     fence_table,
+    literal,
 )
+from feedline.warehouse.view_definitions import Definitions, existing_definitions, is_outdated
 
 _NUMBER = re.compile(r"NUMBER\((\d+),(\d+)\)")
 
@@ -53,30 +55,33 @@ def provision_tables(
 ) -> list[str]:
     """Creates what is missing of the control tables and of every feed's tables and views.
 
-    A field that a schema has gained becomes a column, a decimal that it has widened is widened in place; nothing is
-    ever dropped or narrowed. layout_of: the tables with other comments than the schema's; tags_of: what to run after a
-    feed's tables were made or changed. Returns the statements run, none when all was there. Raises TerminalError when
-    the warehouse refuses one, for want of a privilege for example.
+    A field that a schema has gained becomes a column, a decimal that it has widened is widened in place, a view that
+    was declared otherwise is made anew; nothing is ever dropped or narrowed. layout_of: the tables with other comments
+    than the schema's; tags_of: what to run after a feed's tables were made or changed. Returns the statements run, none
+    when all was there. Raises TerminalError when the warehouse refuses one, for want of a privilege for example.
     """
     session = Session(connection)
     existing = existing_columns(session)
+    views = existing_definitions(session, [DATA_SCHEMA.rpartition(".")[2]]) if existing else {}
     statements = [] if has_control_tables(existing) else list(CONTROL_STATEMENTS)
     for feed in catalog.feeds.values():
-        missing = missing_statements(feed, existing, layout_of(feed))
+        missing = missing_statements(feed, existing, layout_of(feed), views)
         statements += [*missing, *(tags_of(feed) if missing else ())]
     for statement in statements:
         session.execute(statement, doing=f"cannot provision with `{statement.splitlines()[0]}`")
     return statements
 
 
-def existing_columns(session: Session) -> dict[str, dict[str, tuple[int, int] | None]]:
+def existing_columns(
+    session: Session, schemas: Iterable[str] = ("IHUB", "CONTROL")
+) -> dict[str, dict[str, tuple[int, int] | None]]:
     """What the warehouse has now; nothing when the database is not there yet."""
     found: dict[str, dict[str, tuple[int, int] | None]] = defaultdict(dict)
     try:
         rows = session.execute(
             "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, NUMERIC_PRECISION, NUMERIC_SCALE "
             f"FROM {DATABASE}.INFORMATION_SCHEMA.COLUMNS "
-            "WHERE TABLE_SCHEMA IN ('IHUB', 'CONTROL')",
+            f"WHERE TABLE_SCHEMA IN ({', '.join(map(literal, schemas))})",
             doing="cannot read which tables there are",
         )
     except TerminalError:
@@ -94,21 +99,24 @@ def has_control_tables(existing: Existing) -> bool:
     )
 
 
-def missing_statements(feed: Feed, existing: Existing, layout: FeedLayout | None = None) -> list[str]:
+def missing_statements(
+    feed: Feed, existing: Existing, layout: FeedLayout | None = None, views: Definitions | None = None
+) -> list[str]:
     """What turns the tables and views of a feed into those of the layout (its schema's unless given), in order; none
-    when they are."""
-    layout = layout or feed_layout(feed)
+    when they are. views: the queries of the views there are; when they are not known they are not compared."""
+    layout, known = layout or feed_layout(feed), views or {}
     tables = [f"{DATA_SCHEMA}.{table.name}" for table in layout.tables()]
     needed = {*tables, *(f"{table}_CURRENT" for table in tables), fence_table(feed.table).replace('"', "")}
     changed = [statement for table in layout.tables() for statement in _missing_columns(table, existing)]
     made = [] if needed <= set(existing) else list(feed_statements(feed, layout))
-    if not changed and not any(_lacks_columns(existing, table) for table in tables):
+    wanted = [create_current_view(feed, layout, existing.get(tables[0], ()))]
+    for child in layout.children:
+        wanted.append(create_current_child_view(feed, child, existing.get(f"{DATA_SCHEMA}.{child.name}", ())))  # noqa: PERF401
+    outdated = any(is_outdated(view, known.get(f"{table}_CURRENT")) for table, view in zip(tables, wanted, strict=True))
+    if not changed and not outdated and not any(_lacks_columns(existing, table) for table in tables):
         return made
     # A view's `*` stands for the columns there were when it was made.
-    views = [create_current_view(feed, layout, existing.get(tables[0], ()))]
-    for child in layout.children:
-        views.append(create_current_child_view(feed, child, existing.get(f"{DATA_SCHEMA}.{child.name}", ())))  # noqa: PERF401
-    return [*changed, *made, *views]
+    return [*changed, *made, *wanted]
 
 
 def _lacks_columns(existing: Existing, table: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import date
 from decimal import Decimal
@@ -17,6 +18,7 @@ from feedline.orders.reconcile.books import reconcile
 from feedline.orders.warehouse import run
 from feedline.orders.warehouse.load import OrderLoadPolicy
 from feedline.orders.warehouse.tables import provision_order_tables
+from feedline.orders.warehouse.views import VIEWS
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.ledger import read_checkpoints
 
@@ -37,6 +39,21 @@ def test_events_and_executions_become_rows_once_and_the_ledger_adds_up_to_the_to
     assert (messages, loaded, left) == (25, 25, 0)
     again = bench.load()
     assert [(one.loaded, one.transactions) for one in again] == [(0, 0), (0, 0)]
+    assert provision_order_tables(bench.connection) == []
+
+
+def test_a_view_of_orders_that_was_declared_otherwise_is_made_anew_once(bench):
+    older = VIEWS["ORDERS"].replace("WHERE SEQUENCE = 1", "WHERE SEQUENCE = 2")
+    older = re.sub(r"'[0-9a-f]{16}'", "'00112233445566ff'", older)
+    with bench.connection.cursor() as cursor:
+        cursor.execute(older)
+    order = bench.order_id()
+    bench.publish(event(order))
+    bench.load()
+    count = f"SELECT COUNT(*) FROM {{orders}}.ORDERS WHERE ORDER_ID = '{order}'"
+    assert bench.query(count) == [(0,)]
+    assert VIEWS["ORDERS"] in provision_order_tables(bench.connection)
+    assert bench.query(count) == [(1,)]
     assert provision_order_tables(bench.connection) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from feedline.catalog import Catalog
 from feedline.errors import TerminalError, WarehouseUnavailableError
 from feedline.warehouse.connection import Session, open_warehouse
+from feedline.warehouse.ddl import create_current_view
 from feedline.warehouse.layout import feed_layout
 from feedline.warehouse.provision import provision_tables
 
@@ -29,6 +31,18 @@ def test_provisioning_the_shipped_catalogue_again_runs_no_statement(connection, 
         for table in feed_layout(feed).tables():
             assert {column.name for column in table.columns} <= columns(connection, table.name)
             assert columns(connection, f"{table.name}_CURRENT") == columns(connection, table.name)
+
+
+def test_a_view_that_was_declared_otherwise_is_made_anew_once(connection, catalog):
+    feed = catalog.feed("positions")
+    only = Catalog({feed.name: feed})
+    provision_tables(connection, only)
+    made = create_current_view(feed, feed_layout(feed))
+    with connection.cursor() as cursor:
+        older = made.replace("D.PRODUCED_AT DESC", "D.PRODUCED_AT")
+        cursor.execute(re.sub(r"'[0-9a-f]{16}'", "'00112233445566ff'", older))
+    assert made in provision_tables(connection, only)
+    assert provision_tables(connection, only) == []
 
 
 def test_a_feed_added_later_leaves_the_others_as_they_are(connection, catalog, holdings, make_holding):

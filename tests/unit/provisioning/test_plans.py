@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from feedline.catalog import load_catalog
 from feedline.errors import ConfigurationError, LostRaceError
 from feedline.kafka.quotas import QuotaOf
+from feedline.orders.topics import OrderTopics
 from feedline.provisioning import audit
 from feedline.provisioning.apply import apply
-from feedline.provisioning.desired import read_desired
+from feedline.provisioning.desired import declared_orders, read_desired
 from feedline.provisioning.drift import drift
 from feedline.provisioning.plan import Allow, Risk, plan, plan_destroy
 from feedline.provisioning.state import Actual, Desired, Limits, Part, SubjectState, TopicState, WantedSubject
@@ -338,11 +339,39 @@ def _settings(**kafka):
 def test_the_shipped_file_declares_the_catalogue():
     catalog = load_catalog()
     found = read_desired(_settings(), catalog)
-    assert set(found.topics) == {name for one in catalog.topics() for name in (one.name, one.error_topic)}
-    assert {one.config["retention.ms"] for one in found.topics.values()} == {str(5 * DAY_MS)}
+    of_feeds = {name for one in catalog.topics() for name in (one.name, one.error_topic)}
+    assert set(found.topics) == of_feeds | set(OrderTopics().names)
+    assert {found.topics[name].config["retention.ms"] for name in of_feeds} == {str(5 * DAY_MS)}
     assert {one.replication_factor for one in found.topics.values()} == {1}
-    assert len(found.subjects) == len(catalog.feeds) + len(catalog.topics())
+    assert len(found.subjects) == len(catalog.feeds) + len(catalog.topics()) + 3
     assert "plain text" in found.notes[0]
+
+
+def test_orders_are_declared_with_their_section_and_not_without(tmp_path):
+    file = tmp_path / "provisioning.yaml"
+    file.write_text("orders: {partitions: 6}")
+    settings = replace(_settings(**{"security.protocol": "SASL_SSL"}), replication_factor=None)
+    found = read_desired(settings, load_catalog(), file)
+    assert declared_orders(file) == OrderTopics(partitions=6)
+    states, out = found.topics["orders.states"], found.topics["orders.out"]
+    assert (out.partitions, out.replication_factor, out.config["min.insync.replicas"]) == (6, 3, "2")
+    assert (states.config["cleanup.policy"], "retention.ms" in states.config) == ("compact", False)
+    assert found.topics["orders.ERROR"].partitions == 1
+    assert Rule("feedline-gateway", "TOPIC", "orders.states", "WRITE") in found.rules
+    assert "orders" in [one.target for one in plan(found, actual(), [Part.TABLES]).changes]
+    file.write_text("limits: {topics: 10}")
+    without = read_desired(settings, load_catalog(), file)
+    assert not any("orders." in name for name in (*without.topics, *without.subjects, *map(str, without.rules)))
+    file.write_text("orders: {partition: 6}")
+    with pytest.raises(ConfigurationError, match="partition"):
+        read_desired(settings, load_catalog(), file)
+
+
+def test_a_topic_whose_keys_share_a_partition_is_not_grown(tmp_path):
+    model = Model(desired(replace(topic(partitions=6), keyed=True), topic("NEW")), actual(topic()))
+    with pytest.raises(ConfigurationError, match="share a partition"):
+        apply(model.plan(), model, tmp_path / "journal", allow=list(Allow))
+    assert model.asked == 0
 
 
 def test_a_custodian_has_rules_and_a_password_by_reference_only(tmp_path):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from feedline.catalog import Feed, Topic, Volume, load_catalog
 from feedline.errors import ConfigurationError
 from feedline.warehouse.ddl import create_current_child_view, create_current_view, create_table, feed_statements
-from feedline.warehouse.layout import Column, TableLayout, feed_layout
+from feedline.warehouse.layout import Column, TableLayout, feed_layout, metadata_of
 from feedline.warehouse.names import column_name, comment, literal, quoted
+from feedline.warehouse.provision import missing_statements
 
 AMOUNT = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}
 
@@ -154,6 +157,23 @@ def test_the_current_view_ranks_by_every_business_key_and_the_business_date():
     assert f'PARTITION BY T."ID", T."PART", T."_BUSINESS_DATE" {ranked}' in view
     child = TableLayout("THINGS__LEGS", "", (Column("X", "VARCHAR", "", ("x",)),), array=("legs",))
     assert 'JOIN FEEDLINE.IHUB."THINGS_CURRENT" P' in create_current_child_view(things, child)
+
+
+def test_a_view_that_was_declared_otherwise_is_made_anew_and_one_that_is_as_declared_is_not():
+    things = feed()
+    layout = feed_layout(things)
+    view = create_current_view(things, layout)
+    columns = {column.name: None for column in (*layout.table.columns, *metadata_of(layout.table))}
+    existing = {"FEEDLINE.IHUB.THINGS": columns, "FEEDLINE.IHUB.THINGS_CURRENT": columns}
+    existing["FEEDLINE.CONTROL.LOAD_FENCE_THINGS"] = {}
+    name = "FEEDLINE.IHUB.THINGS_CURRENT"
+    assert missing_statements(things, existing, layout, {name: view.partition(" AS\n")[2].lower()}) == []
+    # As an older release declared it.
+    old = re.sub(r"'[0-9a-f]{16}'", "'00112233445566ff'", view.replace("PRODUCED_AT DESC", "PRODUCED_AT"))
+    assert missing_statements(things, existing, layout, {name: old}) == [view]
+    # Of before views carried a digest; and one whose query this role is not shown.
+    assert missing_statements(things, existing, layout, {name: "SELECT T.* FROM THINGS T"}) == [view]
+    assert missing_statements(things, existing, layout, {}) == []
 
 
 def test_statements_of_a_feed_create_and_never_drop():

@@ -61,7 +61,7 @@ def enter_test(settings: Settings, test: BulkTest, topics: OrderTopics | None = 
     tally = Tally()
     lives = Lives(test.lives, time.time_ns()).whole()
     pace = Pace(test.rate, test.count / test.rate)
-    enter_in_bulk(settings.acting_as("order-bulk"), topics or OrderTopics(), lives, pace, tally)
+    enter_in_bulk(settings, topics or OrderTopics(), lives, pace, tally)
     return tally
 
 

@@ -171,7 +171,9 @@ def enter_in_bulk(
         else:
             failed.append(error)
 
-    producer = Producer(producer_config(settings.kafka) | {"linger.ms": 5, "partitioner": "murmur2_random"})
+    producer = Producer(
+        producer_config(settings.acting_as("order-test").kafka) | {"linger.ms": 5, "partitioner": "murmur2_random"}
+    )
     try:
         while pace.wait():
             life = next(lives)

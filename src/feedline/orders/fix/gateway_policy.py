@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from feedline.errors import ConfigurationError
-
-GATEWAY_GROUP = "feedline.orders.gateway"
+from feedline.orders.topics import GATEWAY_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

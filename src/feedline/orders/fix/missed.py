@@ -27,6 +27,7 @@ from feedline.orders.fix.holding import Holding, Taken
 from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
 from feedline.orders.fix.states import Held
+from feedline.orders.topics import MISSED_GROUP
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class Missed:
         offset = question.held.offset_of(sequence)
         if offset is None:
             return None
-        consumer = Consumer(consumer_config(self._kafka, group_id="feedline.orders.missed"))
+        consumer = Consumer(consumer_config(self._kafka, group_id=MISSED_GROUP))
         try:
             consumer.assign([TopicPartition(self._topic, question.partition, offset)])
             message = consumer.poll(READ_WITHIN_S)

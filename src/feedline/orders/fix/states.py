@@ -13,19 +13,17 @@ from typing import Any
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from feedline.errors import BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.admin import watermarks
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
 from feedline.orders.model import OrderState, Status, answered
+from feedline.orders.topics import STATES_GROUP
 
 READ_WITHIN_S = 60.0
 # Of an order whose events are rejected one after the other, so many are known by their places.
 OFFSETS_KEPT = 8
-# The newest segment of a partition is never compacted, and readers want the whole partition: 50,000 states of it.
-SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +101,6 @@ class Held:
             raise CorruptBatchError(f"the message is no state of an order: {error}") from error
 
 
-def ensure_states_topic(
-    admin: AdminClient, topic: str, partitions: int, replication_factor: int, min_insync_replicas: int
-) -> bool:
-    """Makes the topic when there is none; whether it was made. Raises BrokerUnavailableError, AuthenticationError."""
-    config = {
-        "cleanup.policy": "compact",
-        "segment.bytes": str(SEGMENT_BYTES),
-        "min.insync.replicas": str(min(min_insync_replicas, replication_factor)),
-    }
-    new = NewTopic(topic, partitions, replication_factor, config=config)
-    try:
-        admin.create_topics([new], request_timeout=READ_WITHIN_S, operation_timeout=READ_WITHIN_S)[topic].result()
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-            return False
-        raise translate(error, topic=topic) from error
-    return True
-
-
 def read_states(kafka: Mapping[str, Any], topic: str, partitions: Sequence[int]) -> dict[int, dict[str, Held]]:
     """By partition the states of its orders. Raises BrokerUnavailableError, ConfigurationError, CorruptBatchError."""
     marks = watermarks(kafka, topic, partitions)
@@ -129,7 +108,7 @@ def read_states(kafka: Mapping[str, Any], topic: str, partitions: Sequence[int])
     left = {partition for partition, (low, high) in marks.items() if low < high}
     if not left:
         return found
-    consumer = Consumer(consumer_config(kafka, group_id="feedline.orders.states") | {"enable.partition.eof": True})
+    consumer = Consumer(consumer_config(kafka, group_id=STATES_GROUP) | {"enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(topic, partition, marks[partition][0]) for partition in left])
         deadline = time.monotonic() + READ_WITHIN_S

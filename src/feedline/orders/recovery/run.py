@@ -81,7 +81,7 @@ def recover(
     events = sent_in(settings, topics, window, held)
     if not events:
         return []
-    acting = settings.acting_as("gateway")
+    acting = settings.acting_as("recovery")
     outbox = Outbox(acting.kafka, acting.registry, topics)
     connection.start()
     try:

@@ -19,7 +19,7 @@ from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
 from feedline.orders.fix.states import read_states
 from feedline.orders.refused import refused_places
-from feedline.orders.topics import OrderTopics
+from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
 from feedline.settings import Settings
 
 READ_WITHIN_S = 60.0
@@ -60,7 +60,7 @@ def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Call
 
     Joins no group and commits nothing. Raises BrokerUnavailableError, RegistryUnavailableError, ConfigurationError.
     """
-    acting = settings.acting_as("gateway")
+    acting = settings.acting_as("recovery")
     reader = EventReader(acting.registry, f"{topics.out}-value")
     refused = refused_places(acting.kafka, topics)
     taken: dict[tuple[str, int], tuple[Taken, int]] = {}
@@ -104,7 +104,7 @@ def _messages(kafka: Mapping[str, Any], topic: str, window: Window) -> Iterator[
         marks = watermarks(kafka, topic, range(partition_count(admin_client(kafka), topic)))
         ends = {partition: high for partition, (_, high) in marks.items()}
     left = {partition for partition, start in starts.items() if start < ends[partition]}
-    consumer = Consumer(consumer_config(kafka, group_id="feedline.orders.recover") | {"enable.partition.eof": True})
+    consumer = Consumer(consumer_config(kafka, group_id=RECOVERY_GROUP) | {"enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(topic, partition, starts[partition]) for partition in left])
         deadline = time.monotonic() + READ_WITHIN_S

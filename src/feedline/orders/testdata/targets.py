@@ -55,7 +55,7 @@ def to_topic(events: Iterable[Made], settings: Settings, topic: str, advance: Ad
         if error is not None:
             failures.append(translate(error, topic=topic))
 
-    producer = Producer(producer_config(settings.kafka) | {"on_delivery": delivered})
+    producer = Producer(producer_config(settings.acting_as("order-test").kafka) | {"on_delivery": delivered})
     counts: Counter[str] = Counter()
     for made in events:
         value = encode_event(made.event, number)

@@ -1,7 +1,6 @@
 """The tables of orders: what is loaded from which topic, into which columns, and the views made of them."""
 
 # Names in these statements are constants or checked by `quoted`.
-# ruff: noqa: S608
 
 from __future__ import annotations
 
@@ -24,6 +23,8 @@ from feedline.warehouse.ddl import (
 )
 from feedline.warehouse.layout import Column, FeedLayout, record_layout
 from feedline.warehouse.names import DATABASE, comment, data_table, fence_table
+from feedline.warehouse.provision import Existing, existing_columns, has_control_tables
+from feedline.warehouse.view_definitions import Definitions, existing_definitions, is_outdated
 
 SCHEMA = "ORDERS"
 ORDERS_SCHEMA = f"{DATABASE}.{SCHEMA}"
@@ -107,52 +108,51 @@ def _layout(table: OrderTable) -> FeedLayout:
 
 def provision_order_tables(connection: SnowflakeConnection) -> list[str]:
     """Makes what is missing of the control tables, tables and views of orders; the statements run, none when all is
-    there. A field that a schema has gained becomes a column; nothing is dropped. Raises TerminalError when refused."""
+    there. A field that a schema has gained becomes a column, a view that was declared otherwise is made anew; nothing
+    is dropped. Raises TerminalError when refused."""
     session = Session(connection)
-    statements = _missing(_existing(session))
+    for statement in CONTROL_STATEMENTS[:1]:
+        session.execute(statement, doing="cannot make the database")
+    existing = existing_columns(session, (SCHEMA, "CONTROL"))
+    control = [] if has_control_tables(existing) else CONTROL_STATEMENTS
+    statements = [*control, *order_statements(existing, existing_definitions(session, [SCHEMA]))]
     for statement in statements:
         session.execute(statement, doing=f"cannot provision with `{statement.splitlines()[0]}`")
     return statements
 
 
-def _existing(session: Session) -> dict[str, set[str]]:
-    """By table or view its columns; nothing when the schema is not there."""
-    for statement in CONTROL_STATEMENTS[:2]:
-        session.execute(statement, doing="cannot make the database")
-    rows = session.execute(
-        f"SELECT TABLE_NAME, COLUMN_NAME FROM {DATABASE}.INFORMATION_SCHEMA.COLUMNS "
-        f"WHERE TABLE_SCHEMA IN ('{SCHEMA}', 'CONTROL')",
-        doing="cannot read which tables there are",
-    )
-    found: dict[str, set[str]] = {}
-    for table, column in rows:
-        found.setdefault(table, set()).add(column)
-    return found
+def order_names() -> tuple[str, ...]:
+    """The tables of the schema of orders, and before them their views, in the order in which they can be dropped."""
+    return (*reversed(list(VIEWS)), *(one.table for one in TABLES), NOT_LOADED, LEDGER)
 
 
-def _missing(existing: dict[str, set[str]]) -> list[str]:
-    fences = {f"LOAD_FENCE_{one.table}" for one in TABLES}
-    names = {NOT_LOADED, LEDGER, *fences, *(one.table for one in TABLES), *VIEWS, "CONSUMER_CHECKPOINT"}
+def order_statements(existing: Existing, views: Definitions) -> list[str]:
+    """What turns the tables and views there are into those declared here, in order, control tables apart; none when
+    they are."""
     added = [
         add_column(table, column, ORDERS_SCHEMA)
         for one in TABLES
         for table in one.layout.tables()
         for column in (*table.columns, *one.metadata)
-        if one.table in existing and column.name not in existing[one.table]
+        if (there := existing.get(_place(one.table))) is not None and column.name not in there
     ]
-    if not added and names <= existing.keys():
-        return []
-    return [
-        *CONTROL_STATEMENTS,
+    fences = {one.fence.replace('"', "") for one in TABLES}
+    made = [
         f"CREATE SCHEMA IF NOT EXISTS {ORDERS_SCHEMA}",
-        *added,
         *(create_table(table, ORDERS_SCHEMA, one.metadata) for one in TABLES for table in one.layout.tables()),
         _plain_table(NOT_LOADED, NOT_LOADED_COLUMNS, "Messages of orders that no table has, with the reason."),
         _plain_table(LEDGER, LEDGER_COLUMNS, "One row a partition of each transaction that loaded orders."),
         *(create_fence_table(one.fence, one.name) for one in TABLES),
         *(fill_fence(one.fence) for one in TABLES),
-        *VIEWS.values(),
     ]
+    if {*map(_place, order_names()), *fences} <= existing.keys():
+        made = []
+    outdated = any(is_outdated(statement, views.get(_place(name))) for name, statement in VIEWS.items())
+    return [*added, *made, *VIEWS.values()] if added or made or outdated else []
+
+
+def _place(name: str) -> str:
+    return f"{ORDERS_SCHEMA}.{name}"
 
 
 def _plain_table(name: str, columns: tuple[Column, ...], purpose: str) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from feedline.warehouse.view_definitions import marked
+
 _ORDERS = "FEEDLINE.ORDERS"
 
 # Once an order has one of these it keeps it, whatever report comes late.
@@ -14,7 +16,7 @@ FINAL_STATUSES = ("FILLED", "CANCELED", "REJECTED", "EXPIRED", "DONE_FOR_DAY")
 _FINAL = ", ".join(f"'{status}'" for status in FINAL_STATUSES)
 
 _ORDERS_VIEW = f"""CREATE OR REPLACE VIEW {_ORDERS}.ORDERS
-COMMENT = 'One row an order: who entered it, and its terms as entered.' AS
+COPY GRANTS COMMENT = 'One row an order: who entered it, and its terms as entered.' AS
 SELECT ORDER_ID, ACCOUNT_ID, PRODUCT, ORDER__SIDE AS SIDE, ORDER__ORDER_TYPE AS ORDER_TYPE,
   ORDER__TIME_IN_FORCE AS TIME_IN_FORCE, ORDER__QUANTITY AS QUANTITY, ORDER__CASH_AMOUNT AS CASH_AMOUNT,
   ORDER__LIMIT_PRICE AS LIMIT_PRICE, ORDER__CURRENCY AS CURRENCY, ORDER__SYMBOL AS SYMBOL, ORDER__ISIN AS ISIN,
@@ -27,7 +29,7 @@ FROM {_ORDERS}.ORDER_EVENTS WHERE SEQUENCE = 1"""
 # that the gateway refused because the order was filled before, never was in force. The engine's word on a whole order
 # is that of its reports, not of its answers to a cancellation that came too late.
 _CURRENT_VIEW = f"""CREATE OR REPLACE VIEW {_ORDERS}.ORDERS_CURRENT
-COMMENT = 'One row an order: how it stands by its events and executions.' AS
+COPY GRANTS COMMENT = 'One row an order: how it stands by its events and executions.' AS
 WITH REPLACED AS (
   SELECT DISTINCT ORDER_ID, SEQUENCE FROM {_ORDERS}.EXECUTIONS WHERE EXEC_TYPE = 'REPLACED'
 ),
@@ -76,4 +78,4 @@ LEFT JOIN REPORTS R ON R.ORDER_ID = O.ORDER_ID
 LEFT JOIN LAST_WORD W ON W.ORDER_ID = O.ORDER_ID"""
 
 # In the order in which they are made.
-VIEWS: Mapping[str, str] = {"ORDERS": _ORDERS_VIEW, "ORDERS_CURRENT": _CURRENT_VIEW}
+VIEWS: Mapping[str, str] = {"ORDERS": marked(_ORDERS_VIEW), "ORDERS_CURRENT": marked(_CURRENT_VIEW)}
