@@ -192,12 +192,12 @@ class Bench:
         return {name: [asdict(one)] for name, one in found.items()}
 
     def orders_end_to_end(self) -> dict[str, list[dict[str, Any]]]:
-        """(o) Orders at steady rates through all of their services; one run each, of so many seconds."""
+        """(s) Orders at steady rates through all of their services; one run each, of so many seconds."""
         found = {}
-        for rate in orders_end_to_end.RATES:
-            self._say(f"{rate} events a second")
-            flow = orders_end_to_end.measure(self.home, self.settings, rate, orders_end_to_end.SECONDS)
-            found[f"{rate:g} a second"] = [asdict(flow)]
+        for number, (name, (rate, over_http)) in enumerate(orders_end_to_end.RUNS.items()):
+            self._say(name)
+            flow = orders_end_to_end.measure(self.home, self.settings, rate, over_http, seed=1 + 2 * number)
+            found[name] = [asdict(flow)]
         return found
 
     def recovery(self) -> dict[str, list[recovery.Recovery]]:

@@ -22,7 +22,9 @@ _OWN_TABLES: Mapping[str, Callable[[Series], str]] = {
     "orders_fix": lambda series: orders_fix.table(
         {name: orders_fix.Answered(**some[0]) for name, some in series.items()}
     ),
-    "orders_end_to_end": lambda series: orders_end_to_end.table(_firsts(series, orders_end_to_end.Flow)),
+    "orders_end_to_end": lambda series: orders_end_to_end.table(
+        {name: orders_end_to_end.Flow(**some[0]) for name, some in series.items()}
+    ),
 }
 T = TypeVar("T")
 

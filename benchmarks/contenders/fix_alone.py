@@ -36,7 +36,7 @@ def main() -> None:
     while reports < 2 * args.orders:
         if sent < args.orders and sent - reports // 2 < UNANSWERED:
             event = events[sent]
-            connection.send(parse(message_of(event, terms_of(event), 0, sent), "GATEWAY-1", "ENGINE"))
+            connection.send(parse(message_of(event, terms_of(event), 0, 0, sent), "GATEWAY-1", "ENGINE"))
             sent += 1
         elif connection.reports.empty():
             time.sleep(0.002)

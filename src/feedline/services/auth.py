@@ -6,6 +6,7 @@ cannot make the service read a body.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -90,6 +91,7 @@ class Authenticator:
         # Keys that were checked lately, under a digest that only this process can make.
         self._pepper = secrets.token_bytes(32)
         self._checked: dict[bytes, tuple[str, float]] = {}
+        self._checking: dict[bytes, asyncio.Future[Identity | None]] = {}
 
     async def identify(self, connection: HTTPConnection) -> Identity | None:
         presented = _presented(connection)
@@ -100,9 +102,20 @@ class Authenticator:
             if self._is_checked(digest):
                 # No scrypt and no file to read: a thread would cost more than the look.
                 return self._identity(presented, digest)
-            return await to_thread.run_sync(self.identify_key, presented)
+            return await self._in_thread(presented, digest)
         tokens = self._tokens
         return await to_thread.run_sync(tokens.verify, presented) if tokens else None
+
+    async def _in_thread(self, presented: str, digest: bytes) -> Identity | None:
+        """`identify_key`, once for all that present the same key at the same moment: each scrypt costs more than the
+        requests of a second."""
+        checking = self._checking.get(digest)
+        if checking is None:
+            checking = asyncio.ensure_future(asyncio.to_thread(self.identify_key, presented))
+            self._checking[digest] = checking
+            checking.add_done_callback(lambda _: self._checking.pop(digest))
+        # A caller who goes away takes the others' answer not along.
+        return await asyncio.shield(checking)
 
     def identify_key(self, presented: str) -> Identity | None:
         """Whose API key it is; None for a wrong, revoked or expired one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -10,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from joserfc.jwk import ECKey
+from starlette.requests import HTTPConnection
 
 from feedline.errors import ConfigurationError
+from feedline.services import auth
 from feedline.services.api_keys import add_key, read_keys, revoke_key
 from feedline.services.auth import AccessConfig, Authenticator, read_access
 from feedline.services.roles import Role
@@ -172,3 +175,21 @@ def test_access_is_read_from_the_settings(tmp_path):
     assert found == AccessConfig(
         tmp_path / "k", TokenPolicy("i", "a", "f", algorithms=("RS256",), role_claim="realm_access.roles")
     )
+
+
+def test_callers_with_one_key_at_once_cost_one_check(tmp_path, monkeypatch):
+    """A service that was just started is asked by all its callers at once, and a check takes a core for a while."""
+    _, key = add_key(tmp_path / "keys.json", "desk", Role.OPERATOR)
+    checked, check = [], auth.check_key
+    monkeypatch.setattr(auth, "check_key", lambda *given: checked.append(given) or check(*given))
+    authenticator = Authenticator(AccessConfig(tmp_path / "keys.json"))
+
+    async def ask(presented):
+        connection = HTTPConnection({"type": "http", "headers": [(b"x-api-key", presented.encode())]})
+        return await asyncio.gather(*(authenticator.identify(connection) for _ in range(20)))
+
+    assert {one.name for one in asyncio.run(ask(key))} == {"key:desk"}
+    assert len(checked) == 1
+    wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
+    assert set(asyncio.run(ask(wrong))) == {None}
+    assert len(checked) == 2

@@ -15,7 +15,7 @@ class EntryPolicy:
     back. max_in_flight: requests at work at once. remembered: orders that are known by their ids and keys; at the start
     those of the last `remember_hours` are read back, no more than are remembered."""
 
-    linger_ms: float = 2.0
+    linger_ms: float = 5.0
     delivery_s: float = 8.0
     away_s: float = 3.0
     settle_s: float = 5.0

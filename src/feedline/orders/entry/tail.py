@@ -55,7 +55,9 @@ class Tail:
             "enable.partition.eof": True,
             # What the topic no longer holds, nobody asks for any more.
             "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 50,
+            # A request to the broker costs it more than what it brings: at most a hundred a second.
+            "fetch.min.bytes": 20_000,
+            "fetch.wait.max.ms": 10,
             "error_cb": self._client_error,
         }
         self._consumer = Consumer(settings)

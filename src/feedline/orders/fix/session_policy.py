@@ -12,6 +12,10 @@ import quickfix as fix
 from feedline.errors import ConfigurationError
 from feedline.orders.fix.dictionary import BEGIN_STRING, dictionary_path
 
+# Room for all that may be unanswered in both directions. Each end reads and answers in one thread: with buffers full
+# both ways, Linux (seen with 6.18) no longer took the acknowledgements that would have emptied them, and both waited
+# for ever.
+SOCKET_BYTES = 2 << 20
 _COMP_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
@@ -75,6 +79,8 @@ def _settings(policy: SessionPolicy, kind: str, own: Sequence[str]) -> fix.Sessi
         "EndTime=00:00:00",
         f"HeartBtInt={policy.heartbeat_s}",
         "SocketNodelay=Y",
+        f"SocketReceiveBufferSize={SOCKET_BYTES}",
+        f"SocketSendBufferSize={SOCKET_BYTES}",
         f"FileStorePath={policy.folder}",
         f"FileLogPath={policy.folder}",
         "UseDataDictionary=Y",
