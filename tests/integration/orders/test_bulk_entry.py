@@ -73,7 +73,7 @@ class Bulk:
             *("bulk", "--instance", name, "--delay", delay, "--park", "5", "--port", "0"),
             *("--prefix", self.topics.prefix, "--settings", str(self._file)),
         ]
-        chosen = {"arguments": arguments, "short_s": 5.0, "at_once": 20, "die_at": step, "after": left}
+        chosen = {"arguments": arguments, "short_s": 6.0, "at_once": 20, "die_at": step, "after": left}
         process = subprocess.Popen([sys.executable, ENTRY, json.dumps(chosen)])
         self._processes.append(process)
         return process

@@ -273,7 +273,10 @@ class BulkEntry:
         numbers = [one.partition for one in partitions]
         if numbers:
             starts = self._open_lanes(consumer, numbers)
-            consumer.incremental_assign([TopicPartition(self._topics.bulk, p, start) for p, start in starts.items()])
+            places = [TopicPartition(self._topics.bulk, p, start) for p, start in starts.items()]
+            consumer.incremental_assign(places)
+            # librdkafka may keep a pause of the time when this instance had a partition before.
+            consumer.resume(places)
         else:
             consumer.incremental_assign([])
 

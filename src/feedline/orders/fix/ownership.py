@@ -153,12 +153,12 @@ class Ownership:
             numbers = [one.partition for one in partitions]
             for holding in self._take(numbers) if numbers else ():
                 self._holdings[holding.partition] = holding
-            consumer.incremental_assign(
-                [
-                    TopicPartition(self._topics.out, number, self._holdings[number].tracker.position)
-                    for number in numbers
-                ]
-            )
+            places = [
+                TopicPartition(self._topics.out, number, self._holdings[number].tracker.position) for number in numbers
+            ]
+            consumer.incremental_assign(places)
+            # librdkafka may keep a pause of the time when this gateway had a partition before.
+            consumer.resume(places)
             logger.info("took %d partitions", len(numbers))
         except BaseException as error:  # noqa: BLE001 - kept for the gateway's thread, which raises it
             self.failure = self.failure or error
