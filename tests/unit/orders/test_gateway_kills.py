@@ -1,0 +1,260 @@
+"""A gateway killed anywhere, again and again: each event is sent in sequence and booked once, and everything settles.
+
+The gateway's own parts run here on stand-ins for broker, session and engine that keep what the real ones keep over a
+kill, and lose what those lose. Kills of the real thing are in tests/integration/orders/test_gateway.py.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.orders.orders_made import event
+from tests.unit.orders.test_pending_events import checked, quantity
+
+from feedline.consumer.tracker import OffsetTracker
+from feedline.orders.fix.answers import Answers
+from feedline.orders.fix.dictionary import fields_of
+from feedline.orders.fix.flight import Flight
+from feedline.orders.fix.holding import Holding, Taken
+from feedline.orders.fix.intent import Intent
+from feedline.orders.fix.judge import Refuse, judge, judge_waiting
+from feedline.orders.model import EventKind, facts_of
+
+NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
+PARTITION = 3
+
+
+class Engine:
+    """Books each message once, in its order's sequence, and answers when it is told to."""
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.booked, self.standing, self.over = {}, {}, set()
+        self.reports, self.numbered = {}, []
+
+    def receive(self, fields):
+        name, marked = fields["11"], "Y" in (fields.get("43"), fields.get("97"))
+        order_id, _, sequence = name.rpartition("-")
+        if name in self.reports:
+            assert marked, f"{name} came again without a mark"
+            for report in self.reports[name]:
+                self.say(report)
+            return
+        assert order_id not in self.over, f"{name} after a cancellation that was taken"
+        assert int(sequence) == self.booked.get(order_id, 0) + 1, f"{name} out of sequence"
+        if fields["35"] != "D":
+            assert fields["41"] == self.standing[order_id], f"{name} names {fields['41']}"
+        self.booked[order_id] = int(sequence)
+        self.standing.setdefault(order_id, name)
+        self.reports[name] = []
+        self.answer(order_id, name, fields)
+
+    def answer(self, order_id, name, fields):
+        if fields["35"] != "D" and self.chance.random() < 0.4:
+            self.give(name, {"35": "9", "39": "0", "41": fields["41"], "434": "1", "102": "2"})
+            return
+        exec_type = {"D": "0", "G": "5", "F": "4"}[fields["35"]]
+        if fields["35"] == "F":
+            self.over.add(order_id)
+        self.standing[order_id] = name
+        body = {"35": "8", "17": f"{name}/1", "150": exec_type, "39": "4" if exec_type == "4" else "0"}
+        self.give(name, {**body, "14": "0", "151": "0", "6": "0"})
+
+    def give(self, name, fields):
+        report = {**fields, "11": name, "37": name, "52": "20261120-14:05:00"}
+        self.reports[name].append(report)
+        self.say(report)
+
+    def say(self, report):
+        self.numbered.append({**report, "34": str(len(self.numbered) + 1)})
+
+
+class Kept:
+    """What outlives a gateway."""
+
+    def __init__(self, events, chance):
+        self.events, self.engine = events, Engine(chance)
+        self.states, self.committed, self.metadata = {}, 0, Intent()
+        self.store, self.number, self.durable = {}, 0, 1
+        self.refused = set()
+
+
+class Gateway:
+    """One life of it. As broker: acknowledges in order, when it is told to. As session: what is sent arrives."""
+
+    name, logged_on, logons = "GATEWAY-1", True, 1
+
+    def __init__(self, kept, session, store):
+        self.kept, self.name, self.store_name, self.store = kept, session, store, self
+        self.one = Holding(
+            PARTITION, OffsetTracker(kept.committed), kept.metadata, kept.metadata, dict(kept.states), kept.committed
+        )
+        self.counts, self.waiting, self.heard = Counter(), [], kept.durable
+        self.flight = Flight(self, self, checked, 100, self.counts)
+        self.answers = Answers(
+            session, self.flight, self, self, self.counts,
+            refuse=self.turn_away, released=self.go_on, told=lambda _: None,
+        )  # fmt: skip
+        self.flight.open()
+        self.flight.begin_anew()
+
+    # Session
+
+    def numbered(self):
+        return dict(self.kept.store.get(self.store_name, {}))
+
+    def identity(self):
+        return self.store_name
+
+    def start(self):
+        pass
+
+    def send(self, message):
+        fields = fields_of(message.toString())
+        self.kept.number += 1
+        place = (int(fields["9701"]), int(fields["9702"]))
+        self.kept.store.setdefault(self.store_name, {})[place] = self.kept.number
+        self.kept.engine.receive(fields)
+        return self.kept.number
+
+    # Group
+
+    def __iter__(self):
+        return iter((self.one,))
+
+    @property
+    def is_catching_up(self):
+        return self.one.tracker.position < self.one.inherited.end
+
+    def holding(self, _partition):
+        return self.one
+
+    def intend(self, spans, session, store):
+        [(_, end)] = spans.values()
+        self.one.intent = self.one.intent.extended(end, session, store)
+        self.commit()
+        return True
+
+    def commit(self):
+        self.kept.committed, self.kept.metadata = self.one.tracker.next_offset, self.one.intent
+
+    def done(self, holding, offset):
+        holding.tracker.complete(offset)
+
+    # Broker
+
+    def encode(self, report):
+        return report.exec_id.encode()
+
+    def report(self, _report, _value, _trace, then):
+        self.waiting.append((None, then))
+
+    def state(self, _partition, order_id, held, then=None):
+        self.waiting.append(((order_id, held), then))
+
+    def write(self, write):
+        if write is not None:
+            self.kept.states[write[0]] = write[1]
+
+    def turn_away(self, holding, refuse):
+        self.waiting.append((None, lambda: self.done(holding, refuse.taken.offset)))
+        self.kept.refused.add((refuse.taken.event.order_id, refuse.taken.event.sequence))
+
+    # Turns
+
+    def read(self):
+        offset = self.one.tracker.position
+        if offset < len(self.kept.events):
+            made = self.kept.events[offset]
+            self.one.tracker.begin(offset)
+            taken = Taken(PARTITION, offset, made, facts_of(made), None, b"", [])
+            self.do(judge(self.one, taken, 60, checked))
+
+    def do(self, decisions):
+        for one in decisions:
+            if isinstance(one, Refuse):
+                self.turn_away(self.one, one)
+            elif hasattr(one, "asked"):
+                self.flight.expect(self.one, one)
+                self.answers.expected(one)
+            else:
+                self.done(self.one, one.taken.offset)
+
+    def go_on(self, holding, order_id):
+        self.do(judge_waiting(holding, order_id, 60, checked))
+
+    def hear(self):
+        if self.heard <= len(self.kept.engine.numbered):
+            self.answers.take(self.kept.engine.numbered[self.heard - 1])
+            self.heard += 1
+
+    def acknowledge(self):
+        if self.waiting:
+            write, then = self.waiting.pop(0)
+            self.write(write)
+            if then:
+                then()
+
+    def turn(self, chance):
+        step = chance.choice([self.read, self.hear, self.acknowledge, self.flight.send, self.commit])
+        step()
+        self.answers.release_early()
+        first = self.answers.first_pending
+        self.kept.durable = self.heard if first is None else first
+
+    def die(self, chance):
+        # Of what the broker was given some is written, in order, and nobody hears of it.
+        for write, _ in self.waiting[: chance.randint(0, len(self.waiting))]:
+            self.write(write)
+
+    def settle(self):
+        for _ in range(20 * len(self.kept.events) + 400):
+            for step in (self.read, self.flight.send, self.hear, self.acknowledge, self.answers.release_early):
+                step()
+        self.commit()
+
+
+def lives(chance):
+    """The events of some orders, each order's in sequence, some a second time."""
+    made = []
+    for order in range(chance.randint(1, 4)):
+        kinds = [NEW, *(chance.choice([AMEND, CANCEL]) for _ in range(chance.randint(0, 4)))]
+        made.append([
+            event(n, kind, order_id=f"o{order}", order=None if kind is CANCEL else quantity(n))
+            for n, kind in enumerate(kinds, 1)
+        ])  # fmt: skip
+    mixed = []
+    while any(made):
+        of_one = chance.choice([one for one in made if one])
+        mixed.append(of_one.pop(0))
+        if chance.random() < 0.1:
+            mixed.append(mixed[-1])
+    return mixed
+
+
+@given(st.integers(0, 2**32), st.booleans())
+def test_a_gateway_killed_anywhere_sends_each_event_once_in_sequence_and_settles_all(seed, same_store):
+    chance = random.Random(seed)
+    kept = Kept(lives(chance), chance)
+    for life in range(chance.randint(1, 5)):
+        store = "store" if same_store else f"store-{life}"
+        gateway = Gateway(kept, "GATEWAY-1" if same_store else f"GATEWAY-{life}", store)
+        for _ in range(chance.randint(0, 40)):
+            gateway.turn(chance)
+        gateway.die(chance)
+        if not same_store:
+            # The next one has a session of its own: what this one was not told is told only when it is asked for.
+            kept.durable = len(kept.engine.numbered) + 1
+    last = Gateway(kept, "GATEWAY-1", "store" if same_store else "last")
+    last.settle()
+    assert kept.committed == len(kept.events)
+    assert last.answers.first_pending is None
+    assert last.one.waiting_count == 0
+    booked = {(order, n) for order, sequence in kept.engine.booked.items() for n in range(1, sequence + 1)}
+    wanted = {(one.order_id, one.sequence) for one in kept.events}
+    assert booked | kept.refused == wanted
+    assert not booked & kept.refused
+    assert {order for order, _ in kept.refused} <= kept.engine.over
