@@ -178,7 +178,9 @@ class BulkEntry:
         return producer
 
     def _step(self, consumer: Consumer, producer: Producer) -> None:
-        messages = consumer.consume(self._policy.at_once, self._policy.linger_s)
+        # No more than may be held; while that is none, everything is paused, and nothing comes.
+        room = max(1, self._policy.outstanding - self._held)
+        messages = consumer.consume(min(self._policy.at_once, room), self._policy.linger_s)
         self._since_beat = time.monotonic()
         for message in messages:
             self._take(message)
@@ -324,9 +326,13 @@ class BulkEntry:
             self._paused.discard(number)
         consumer.resume([TopicPartition(self._topics.bulk, number) for number in numbers])
 
+    @property
+    def _held(self) -> int:
+        return sum(lane.progress.open for lane in self._lanes.values())
+
     def _hold_back(self, consumer: Consumer) -> None:
         """Pauses partitions while too much is held, and lets them go on again."""
-        held = sum(lane.progress.open for lane in self._lanes.values())
+        held = self._held
         full = held >= self._policy.outstanding
         wanted = {number for number, lane in self._lanes.items() if full or lane.is_full}
         if held > self._policy.outstanding // 2:
