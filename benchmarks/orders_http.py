@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import await_idle, cpu_seconds_of, python_contender
+from benchmarks.measure import cpu_seconds_of, python_contender
 from benchmarks.order_processes import Service, command, running
 from feedline.local.stack import KAFKA, status
 from feedline.orders.provision import provision_orders
@@ -70,7 +70,6 @@ def measure(home: Path, settings: Settings, contender: Contender, work: Path, nu
     _, key = add_key(keys, f"bench{number}", Role.OPERATOR, expires=datetime.now(UTC) + timedelta(hours=1))
     (broker,) = [one.pid for one in status(home) if one.name == KAFKA and one.pid is not None]
     with _services(home, contender, topics, keys, key) as services:
-        await_idle([broker])
         _load(services, key, contender, WARM_UP)
         before, broker_before = [cpu_seconds_of([one.pid]) for one in services], cpu_seconds_of([broker])
         told = _load(services, key, contender, FEW if contender.baseline else ORDERS)
