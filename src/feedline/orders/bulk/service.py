@@ -283,6 +283,18 @@ class BulkEntry:
             consumer.incremental_assign([])
 
     def _open_lanes(self, consumer: Consumer, numbers: list[int]) -> dict[int, int]:
+        """As `_opened`, again while no broker says it: when one has died, its partitions have no leader for a while."""
+        deadline = time.monotonic() + self._policy.call_s
+        while True:
+            try:
+                return self._opened(consumer, numbers)
+            except BrokerUnavailableError as failure:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("where %d partitions begin is not known yet: %s", len(numbers), failure)
+                time.sleep(0.2)
+
+    def _opened(self, consumer: Consumer, numbers: list[int]) -> dict[int, int]:
         """Makes the lanes as whoever had them before left them; where each is read on."""
         asked = [TopicPartition(self._topics.bulk, number) for number in numbers]
         committed = {one.partition: one for one in self._call(lambda left: consumer.committed(asked, left))}
