@@ -43,15 +43,16 @@ integration: install ## Run the tests against a real broker, a real registry and
 fault-short: install ## Run the part of the fault tests that every change is held to
 	@$(PYTEST) tests/fault/short
 
-fault: install ## Run all fault tests on three brokers; writes a report and a picture to .local/fault: make fault SEED=7
+fault: install ## Run all fault tests on three brokers, then the long tests of the other suites; writes a report and a picture to .local/fault: make fault SEED=7
 	@FEEDLINE_FAULT_SEED=$(SEED) FEEDLINE_FAULT_REPORT=$(CURDIR)/.local/fault $(PYTEST) tests/fault
 	@$(PYTEST) tests/integration -m long
+	@$(PYTEST) tests/e2e -m long
 
 soak: install ## Mix load and faults at random on three brokers: make soak MINUTES=30 SEED=7
 	@cd tests && ../$(BIN)/python -m fault.soak $(MINUTES) $(SEED) ../.local/soak
 
 e2e: install ## Run both Dags in Airflow, and the browser tests
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) tests/e2e -m "not long"
 
 bench: install ## Measure, side by side in one run, and store the tables in benchmarks/results: make bench ONLY=consumers
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS))

@@ -111,6 +111,7 @@ def airflow(provisioned):
             airflow.call("PATCH", f"{path}/{quote(run['dag_run_id'])}?update_mask=state", {"state": "failed"})
 
 
+@pytest.mark.long
 def test_a_backfilled_week_goes_over_the_holiday_and_equals_a_day_by_day_run(
     provisioned, airflow, row_counts, content, tmp_path
 ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,16 +86,3 @@ def test_only_what_airflow_has_to_know_is_loaded_when_it_starts():
     ignored = (ROOT / "plugins" / ".airflowignore").read_text().split("\n")
     found = [path for path in (ROOT / "plugins").iterdir() if path.name[0] not in "._"]
     assert {f"{path.name}/**" if path.is_dir() else path.name for path in found} - known <= set(ignored)
-
-
-@pytest.mark.parametrize(("command", "loaded"), [("scheduler", True), ("api-server", False), ("dag-processor", False)])
-def test_only_the_processes_that_fork_tasks_load_the_clients_first(command, loaded):
-    program = "import sys, airflow_local_settings as s; print([name in sys.modules for name in s.CLIENTS])"
-    done = subprocess.run(
-        [sys.executable, "-c", program, command],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
-    )
-    assert json.loads(done.stdout.splitlines()[-1].lower()) == [loaded] * 4
