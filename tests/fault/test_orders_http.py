@@ -80,16 +80,17 @@ def test_a_leader_that_its_peers_cannot_reach_loses_answered_orders_with_acks_1_
     run.start_entries("entry-0", **({"bug": bug} if bug else {}))
     clients = run.start_clients("entry-0", keyed=bug is None)
     run.await_acknowledged(40)
-    cut = the_world.cluster.nodes[1]
-    the_world.network.held.clear()
-    the_world.network.isolate(host_of(cut), [host_of(node) for node in the_world.cluster.nodes if node != cut])
-    run.fault(f"network cut between broker {cut} and the others")
-    time.sleep(14)
-    held = {"-".join(sorted(link)): count for link, count in the_world.network.held.items()}
-    run.fault("network healed", **held)
-    assert held
-    the_world.network.heal()
-    run.await_acknowledged(20)
+    # With the bug each broker in turn: one cut may find no client that was writing to it just then.
+    for cut in list(the_world.cluster.nodes)[: 1 if bug is None else None]:
+        the_world.network.held.clear()
+        the_world.network.isolate(host_of(cut), [host_of(node) for node in the_world.cluster.nodes if node != cut])
+        run.fault(f"network cut between broker {cut} and the others")
+        time.sleep(14)
+        held = {"-".join(sorted(link)): count for link, count in the_world.network.held.items()}
+        run.fault("network healed", **held)
+        assert held
+        the_world.network.heal()
+        run.await_acknowledged(20)
     if bug is None:
         assert (check := judged(run)).clean, str(check)
     else:

@@ -9,6 +9,7 @@ events a transaction has.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import signal
@@ -160,6 +161,7 @@ def _without_transactions() -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1)
     chosen = json.loads(sys.argv[1])
     if chosen.get("short_s"):
         be_short(chosen["short_s"], chosen.get("at_once", BulkPolicy().at_once))

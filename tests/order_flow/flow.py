@@ -186,9 +186,14 @@ class Flow:
         self.processes[name].wait(10)
 
     def end(self, name: str) -> int:
-        """As a service is told to end; its exit code."""
+        """As a service is told to end; its exit code. One that does not end says in its log where it stands."""
         self.processes[name].send_signal(signal.SIGTERM)
-        return self.processes[name].wait(60)
+        try:
+            return self.processes[name].wait(60)
+        except subprocess.TimeoutExpired:
+            self.processes[name].send_signal(signal.SIGUSR1)
+            time.sleep(1)
+            raise AssertionError(f"{name} does not end when it is told to; {self._logs()}") from None
 
     def died(self, name: str = "GATEWAY-1") -> bool:
         return self.processes[name].poll() == -signal.SIGKILL
@@ -327,7 +332,7 @@ class Flow:
         return self.check()
 
     def _logs(self) -> str:
-        return "\n".join(f"{file.name}: {file.read_text()[-1500:]}" for file in self.home.glob("*.log"))
+        return "\n".join(f"{file.name}: {file.read_text()[-4000:]}" for file in self.home.glob("*.log"))
 
 
 RUN = "import sys; from feedline.cli import main; main(sys.argv[1:])"

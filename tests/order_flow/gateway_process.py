@@ -6,6 +6,7 @@ made on dying.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -99,13 +100,14 @@ def seed(bug: Bug) -> None:
             Ownership.intend = _commit_instead  # type: ignore[method-assign]
 
 
-def _commit_instead(ownership: Ownership, ends: Mapping[int, int], *_: str) -> bool:
-    offsets = [TopicPartition(ownership._topics.out, number, end) for number, end in ends.items()]
+def _commit_instead(ownership: Ownership, spans: Mapping[int, tuple[int, int]], *_: str) -> bool:
+    offsets = [TopicPartition(ownership._topics.out, number, end) for number, (_, end) in spans.items()]
     ownership._consumer.commit(offsets=offsets, asynchronous=False)
     return True
 
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1)
     chosen = json.loads(sys.argv[1])
     if chosen.get("bug"):
         seed(Bug(chosen["bug"]))

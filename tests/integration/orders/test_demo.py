@@ -39,6 +39,7 @@ def demo(stack):
     assert not any(is_ours(pid, stack.home) for pid in left)
 
 
+@pytest.mark.long
 def test_orders_flow_through_an_engine_that_goes_away_and_the_books_balance_also_after_a_run_that_was_killed(
     demo, stack
 ):
