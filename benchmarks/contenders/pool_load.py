@@ -51,7 +51,10 @@ def serve(  # noqa: PLR0917 - a process is given all by place
 
     FeedLoader.positions = placed  # type: ignore[method-assign]
     ready.wait()
-    policy = loading_policy(loads=loads, max_messages=LoadPolicy().chunk_batches, max_age_s=0.5)
+    # Several chunks a load, as a planned load has: the next is decoded while one is in its transaction.
+    policy = loading_policy(
+        loads=loads, max_messages=LoadPolicy().chunk_batches, max_bytes=256 * 1024 * 1024, max_age_s=0.5
+    )
     with ExitStack() as running:
         for feed in feeds:
             running.enter_context(continuous_load(settings, bench_catalog(topic).feed(feed), policy))

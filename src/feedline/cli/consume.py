@@ -41,6 +41,13 @@ COUNTERS = ("records", "batches", "error_batches", "duplicate_batches", "transac
 @click.option("--max-age", default=5.0, show_default=True, help="Load what has come after so many seconds.")
 @click.option("--max-batches", default=2_000, show_default=True, help="Load at once after so many messages.")
 @click.option(
+    "--max-mb",
+    type=click.IntRange(min=1),
+    default=48,
+    show_default=True,
+    help="Or after so many MiB, of all loads together. With 256, catching up is as fast as a day's planned load.",
+)
+@click.option(
     "--rebalance",
     type=click.Choice([one.value for one in Rebalance]),
     default=Rebalance.COOPERATIVE.value,
@@ -59,6 +66,7 @@ def consume(  # noqa: PLR0917 - click passes them by name
     loads: int,
     max_age: float,
     max_batches: int,
+    max_mb: int,
     rebalance: str,
     drain: float,
     stall_after: float,
@@ -74,7 +82,7 @@ def consume(  # noqa: PLR0917 - click passes them by name
     Examples:
       feedline consume
       feedline consume --feeds positions,navs --port 9101 --max-age 30
-      feedline consume --feeds positions --loads 4
+      feedline consume --feeds positions --loads 4 --max-mb 256
     """
     # A service is known by its log: attempts that failed, partitions lost, checkpoints set back.
     logging.getLogger("feedline").setLevel(logging.WARNING)
@@ -85,6 +93,7 @@ def consume(  # noqa: PLR0917 - click passes them by name
     policy = loading_policy(
         loads=loads,
         max_messages=max_batches,
+        max_bytes=max_mb * 1024 * 1024,
         max_age_s=max_age,
         rebalance=Rebalance(rebalance),
         drain_s=drain,
