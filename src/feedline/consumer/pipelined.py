@@ -148,7 +148,7 @@ class PipelinedConsumer:
                     self._wait_for_room(consumer)
                 else:
                     self._full_since = None
-                    self._intake(consumer, self._poll(consumer))
+                    self._read(consumer)
             self._drain()
         except KafkaException as error:
             self._fail(translate(error))
@@ -198,11 +198,15 @@ class PipelinedConsumer:
             logger.error("the consumer of group %s stops: %s", self._group_id, error)
         self._handling.told.set()
 
-    def _poll(self, consumer: Consumer) -> list[Message]:
+    def _read(self, consumer: Consumer) -> None:
         first = consumer.poll(POLL_S)
         if first is None:
-            return []
-        return [first, *consumer.consume(max(1, min(self._room(), MESSAGES_A_CALL)), timeout=0)]
+            return
+        # Taken in before the next call, in which partitions may change hands: what was read of a partition, or its end,
+        # must not be held for that of its next claim.
+        self._intake(consumer, [first])
+        if self._room() > 0:
+            self._intake(consumer, consumer.consume(min(self._room(), MESSAGES_A_CALL), timeout=0))
 
     def _intake(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         taken: list[Entry] = []
