@@ -13,6 +13,7 @@ from feedline.consumer.pipeline_policy import PipelinePolicy, Rebalance
 from feedline.consumer.ranges import PartitionSpan
 from feedline.consumer.schedule import Schedule
 from feedline.errors import FeedlineError, RetriableError
+from feedline.kafka.assignment import take_up
 from feedline.kafka.errors import translate
 
 logger = logging.getLogger(__name__)
@@ -184,12 +185,7 @@ class Ownership:
         # Assigned at the end and paused: nothing is read of them before it is known where they begin.
         asked = [claim.topic_partition(claim.start) for claim in claims]
         asked += [TopicPartition(topic, partition, OFFSET_END) for topic, partition in unplaced]
-        if self._incremental:
-            consumer.incremental_assign(asked)
-        else:
-            consumer.assign(asked)
-        # librdkafka keeps a pause over an eager assignment, whoever asked for it: as read ahead too far, or unplaced.
-        consumer.resume([claim.topic_partition() for claim in claims])
+        take_up(consumer, asked, incremental=self._incremental)
         if unplaced:
             consumer.pause([TopicPartition(topic, partition) for topic, partition in unplaced])
             self._leave_unplaced(unplaced)

@@ -29,9 +29,8 @@ def read_spans(
     """The messages of each partition from its first offset to the one before its second, in offset order.
 
     group: `assign` needs a name though no group is joined, and nothing is committed under it. uncommitted: also what
-    lies in or behind transactions that are open. Holds a few hundred
-    messages at a time. Raises BrokerUnavailableError when nothing comes for `timeout_s`. The client is closed when
-    the iterator ends, fails or is closed.
+    lies in or behind transactions that are open. Holds a few hundred messages at a time. Raises BrokerUnavailableError
+    when nothing comes for `timeout_s`. The client is closed when the iterator ends, fails or is closed.
     """
     left = {partition: end for partition, (start, end) in spans.items() if start < end}
     level = {"isolation.level": "read_uncommitted"} if uncommitted else {}

@@ -142,15 +142,21 @@ def offsets_at(base: Mapping[str, Any], topic: str, since: datetime) -> dict[int
     return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
 
 
-def _wanted(topic: Topic, cap: int | None) -> tuple[_Wanted, _Wanted]:
+def declared_settings(topic: Topic, cap: int | None) -> tuple[int, dict[str, str]]:
+    """How many replicas a topic and its error topic should have, and their settings; cap: the most replicas that the
+    cluster holds."""
     factor = min(topic.replication_factor, cap) if cap else topic.replication_factor
-    config = {
+    return factor, {
         "retention.ms": str(topic.retention_days * _MS_PER_DAY),
         "max.message.bytes": str(topic.max_message_bytes),
         "min.insync.replicas": str(min(topic.min_insync_replicas, factor)),
         "cleanup.policy": "delete",
         "unclean.leader.election.enable": "false",
     }
+
+
+def _wanted(topic: Topic, cap: int | None) -> tuple[_Wanted, _Wanted]:
+    factor, config = declared_settings(topic, cap)
     return (
         _Wanted(topic.name, topic.partitions, factor, config),
         _Wanted(topic.error_topic, ERROR_PARTITIONS, factor, config),

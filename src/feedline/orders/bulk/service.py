@@ -29,6 +29,7 @@ from feedline.errors import (
     OffsetsExpiredError,
 )
 from feedline.kafka.admin import admin_client, partition_count, watermarks
+from feedline.kafka.assignment import take_up
 from feedline.kafka.config import consumer_config, producer_config
 from feedline.kafka.errors import translate
 from feedline.orders.bulk.lane import INVALID, UNREADABLE, Due, Fate, Lane, LanePolicy, Taken, default_policy
@@ -273,14 +274,8 @@ class BulkEntry:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [one.partition for one in partitions]
-        if numbers:
-            starts = self._open_lanes(consumer, numbers)
-            places = [TopicPartition(self._topics.bulk, p, start) for p, start in starts.items()]
-            consumer.incremental_assign(places)
-            # librdkafka may keep a pause of the time when this instance had a partition before.
-            consumer.resume(places)
-        else:
-            consumer.incremental_assign([])
+        starts = self._open_lanes(consumer, numbers) if numbers else {}
+        take_up(consumer, [TopicPartition(self._topics.bulk, p, start) for p, start in starts.items()])
 
     def _open_lanes(self, consumer: Consumer, numbers: list[int]) -> dict[int, int]:
         """As `_opened`, again while no broker says it: when one has died, its partitions have no leader for a while."""

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from feedline.consumer.tracker import OffsetTracker
 from feedline.errors import FeedlineError, RetriableError
+from feedline.kafka.assignment import take_up
 from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
@@ -156,9 +157,7 @@ class Ownership:
             places = [
                 TopicPartition(self._topics.out, number, self._holdings[number].tracker.position) for number in numbers
             ]
-            consumer.incremental_assign(places)
-            # librdkafka may keep a pause of the time when this gateway had a partition before.
-            consumer.resume(places)
+            take_up(consumer, places)
             logger.info("took %d partitions", len(numbers))
         except BaseException as error:  # noqa: BLE001 - kept for the gateway's thread, which raises it
             self.failure = self.failure or error
