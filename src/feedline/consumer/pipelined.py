@@ -139,16 +139,7 @@ class PipelinedConsumer:
         try:
             consumer = self._open()
             while not self._stopping.is_set() and not self._failed() and not self._ownership.finished:
-                self._settle(0)
-                self._ownership.place_waiting(consumer)
-                self._ownership.commit(consumer)
-                self._set_aside(consumer)
-                self._publish()
-                if self._room() <= 0:
-                    self._wait_for_room(consumer)
-                else:
-                    self._full_since = None
-                    self._read(consumer)
+                self._turn(consumer)
             self._drain()
         except KafkaException as error:
             self._fail(translate(error))
@@ -156,6 +147,18 @@ class PipelinedConsumer:
             self._fail(error)
         finally:
             self._close(consumer)
+
+    def _turn(self, consumer: Consumer) -> None:
+        self._settle(0)
+        self._ownership.place_waiting(consumer)
+        self._ownership.commit(consumer)
+        self._set_aside(consumer)
+        self._publish()
+        if self._room() <= 0:
+            self._wait_for_room(consumer)
+        else:
+            self._full_since = None
+            self._read(consumer)
 
     def _open(self) -> Consumer:
         # An end that no message lies at, as a transaction's marker, is known by the end-of-partition event.
