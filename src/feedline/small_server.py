@@ -9,7 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # Bodies are read up to here; what is larger is not read.
 MAX_BODY = 64 * 1024
+MAX_LENGTH_DIGITS = 18
 JSON = "application/json"
+# Whoever has begun a request and says no more for so long is let go, with the thread that listens to them.
+SILENT_S = 30.0
 
 # Status, content type and body of the answer to a method, a path with its query, and a body.
 Answer = tuple[int, str, bytes]
@@ -24,16 +27,21 @@ def small_server(handles: Handles, host: str, port: int, *, name: str) -> Iterat
     """
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = SILENT_S
+        server_version, sys_version = "feedline", ""
+
         def do_GET(self) -> None:
             self._send(handles("GET", self.path, b""))
 
         def do_POST(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            if size > MAX_BODY:
-                self.close_connection = True
+            length = self.headers.get("Content-Length") or "0"
+            # A negative one would read until the caller ends, however much comes.
+            if not (length.isascii() and length.isdecimal()):
+                self._send((400, "text/plain", b"no length of a body\n"))
+            elif len(length) > MAX_LENGTH_DIGITS or int(length) > MAX_BODY:
                 self._send((413, "text/plain", b"too large\n"))
             else:
-                self._send(handles("POST", self.path, self.rfile.read(size)))
+                self._send(handles("POST", self.path, self.rfile.read(int(length))))
 
         def _send(self, answer: Answer) -> None:
             status, content_type, body = answer

@@ -90,7 +90,10 @@ def _act(engine: Engine, path: str, body: bytes) -> tuple[int, Any]:
     if action is None:
         return 404, {"error": f"POST {', '.join(_ACTIONS)}"}
     try:
-        return 200, action(engine, orjson.loads(body or b"{}"))
+        document = orjson.loads(body or b"{}")
+        if not isinstance(document, dict):
+            raise TypeError("the body is a JSON object")
+        return 200, action(engine, document)
     except (ConfigurationError, KeyError, TypeError, ValueError, InvalidOperation) as error:
         return 400, {"error": str(error)}
     except FeedlineError as error:
