@@ -12,6 +12,7 @@ from rich.text import Text
 
 from feedline.redrive.states import ErrorState
 from feedline.redrive.stored_error import StoredError
+from feedline.security.visible import visible
 from feedline.warehouse.error_books import Dismissal, RedriveRequest
 
 # Bytes of a value that are shown; `errors export` has all of them.
@@ -54,7 +55,7 @@ def print_error(
     """Headers, reason, and the bytes as text."""
     console = Console(highlight=False, soft_wrap=True)
     for name, raw in error.headers:
-        console.print(Text(f"{name:18} {'-' if raw is None else raw.decode(errors='backslashreplace')}"))
+        console.print(Text(f"{name:18} {'-' if raw is None else visible(raw.decode(errors='backslashreplace'))}"))
     console.print(Text(f"{'error topic':18} {error.at.topic} partition {error.at.partition} offset {error.at.offset}"))
     console.print(Text(f"{'state':18} {state.value}"))
     if dismissal is not None:
@@ -64,12 +65,12 @@ def print_error(
         console.print(Text(f"{'sent again':18} {told}"))
     console.print()
     text, culprit = marked(error)
-    shown = Text(text)
+    start, end = culprit or (len(text), len(text))
+    # What was refused may hold anything: it is shown, and the terminal does not obey it.
+    before, wrong, after = visible(text[:start]), visible(text[start:end]), visible(text[end:])
+    console.print(Text.assemble(before, (wrong, CULPRIT), after))
     if culprit is not None:
-        shown.stylize(CULPRIT, *culprit)
-    console.print(shown)
-    if culprit is not None:
-        console.print(Text(f"culprit: {text[slice(*culprit)]}"))
+        console.print(Text(f"culprit: {wrong}"))
     elif error.is_line and error.field_path:
         console.print(Text(f"culprit: {error.field_path}, which is not there"))
     if len(error.value) > SHOWN_BYTES:

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feedline.errors import ControlMismatchError, FeedlineError, RetriableError, ValidationFailedError
+from feedline.security.visible import visible
 
 OK, FAILED, USAGE, TRY_AGAIN, INCOMPLETE = 0, 1, 2, 3, 4
 
@@ -48,7 +49,7 @@ def report_error(error: FeedlineError) -> int:
     """Writes the error as one line to standard error; the exit code that goes with it."""
     place = str(error.where)
     line = " ".join(error.reason.split()) + (f" [{place}]" if place else "")
-    click.echo(f"feedline: {line}", err=True)
+    click.echo(f"feedline: {visible(line)}", err=True)
     return exit_code(error)
 
 
@@ -96,12 +97,13 @@ def _cell(value: Any) -> str | Text:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.1f}"
-    return str(value).replace("[", r"\[")
+    # Of a record, a message or an answer from elsewhere, as often as not.
+    return visible(str(value)).replace("[", r"\[")
 
 
 def say(line: str) -> None:
     """One line of progress on standard error, so that standard output stays what a script reads."""
-    click.echo(line, err=True)
+    click.echo(visible(line), err=True)
 
 
 @contextmanager

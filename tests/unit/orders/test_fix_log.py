@@ -48,3 +48,13 @@ def test_no_secret_and_no_torn_line_is_shown(folder):
 def test_a_folder_without_a_log_is_said_so(tmp_path):
     with pytest.raises(ConfigurationError, match="no FIX log"):
         list(read_log(tmp_path))
+
+
+def test_what_a_counterparty_writes_neither_moves_the_terminal_nor_makes_a_line(tmp_path):
+    """Text of a report is the other side's: it could clear the screen, or show a fill that never was."""
+    forged = "20261120-19:05:09.000000000 : 8=FIX.4.4\x0135=8\x0139=2\x01"
+    line = f"20261120-19:05:00.100000000 : 8=FIX.4.4\x0135=8\x0134=2\x0158=no\x1b[2J\u202eok\r{forged}\x0110=000\x01\n"
+    (tmp_path / "FIX.4.4-G-E.messages.current.log").write_text(line, newline="")
+    (shown,) = map(str, read_log(tmp_path))
+    assert shown.isprintable()
+    assert r"Text=no\x1b[2J\u202eok\r20261120" in shown

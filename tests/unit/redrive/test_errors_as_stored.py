@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from feedline.batch.error_record import ErrorRecord, Origin, place_id, refused_batch, unreadable_message
 from feedline.batch.headers import AVRO, BatchHeaders
 from feedline.batch.identity import Cycle, Delivery
-from feedline.cli.error_view import SHOWN_BYTES, marked
+from feedline.cli.error_view import SHOWN_BYTES, marked, print_error
 from feedline.errors import CorruptBatchError, SchemaMismatchError
 from feedline.redrive.correction_file import export_line, read_corrections
+from feedline.redrive.states import ErrorState
 from feedline.redrive.stored_error import Selection, stored_error
 
 DELIVERY = Delivery("positions", date(2026, 11, 20), Cycle.EOD, "positions-20261120-EOD-1")
@@ -132,3 +133,12 @@ def test_of_a_long_record_the_part_around_the_culprit_is_shown():
     text, where = marked(line_error(b'{"x": "' + b"-" * 50_000 + b'", "a": true}', "needs a number", "a"))
     assert len(text) == SHOWN_BYTES
     assert text[slice(*where)] == '"a": true'
+
+
+def test_the_terminal_obeys_nothing_that_a_refused_record_holds(capsys):
+    error = line_error(b'{"a": "\x1b[2J", "b": "\x1b]52;c;x\x07"}', field="b")
+    print_error(error, next(iter(ErrorState)), None, ())
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert r'{"a": "\x1b[2J", "b": "\x1b]52;c;x\x07"}' in shown
+    assert r'culprit: "b": "\x1b]52;c;x\x07"' in shown

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from feedline.errors import ConfigurationError
 from feedline.orders.fix.dictionary import SOH, names
+from feedline.security.visible import visible
 
 _LINE = re.compile(r"^(\d{8}-\d\d:\d\d:\d\d\.\d{3})\d* : (8=FIX.*)$")
 # Of the session, and said elsewhere in the line.
@@ -59,9 +60,9 @@ class LoggedMessage:
     def __str__(self) -> str:
         flags = f" [{self.flags}]" if self.flags else ""
         told = " ".join(f"{name}={value}" for name, value in self.named())
-        return (
-            f"{self.at} {self.value('49')}->{self.value('56')} #{self.value('34')}{flags} {self.kind} {told}".rstrip()
-        )
+        line = f"{self.at} {self.value('49')}->{self.value('56')} #{self.value('34')}{flags} {self.kind} {told}"
+        # The other side has written some of it.
+        return visible(line.rstrip(), one_line=True)
 
 
 def read_log(
@@ -77,7 +78,8 @@ def read_log(
     places = dict.fromkeys(files, 0)
     while True:
         for file in files:
-            with file.open(encoding="utf-8", errors="replace") as lines:
+            # A message ends where QuickFIX ended its line, not at a carriage return that somebody sent.
+            with file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
                 lines.seek(places[file])
                 while (line := lines.readline()).endswith("\n"):
                     places[file] = lines.tell()
