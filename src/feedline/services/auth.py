@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,10 +33,12 @@ from feedline.services.roles import Identity, Role
 from feedline.services.tokens import TokenPolicy, TokenVerifier
 
 KEY_HEADER = "x-api-key"
-# How long a key that was checked is taken without another scrypt; a change of the file ends it at once.
+# How long a key that was checked is taken without another scrypt; a change of its entry ends it at once.
 KEEP_CHECKED_S = 300.0
 MAX_CHECKED = 1000
 LOOK_AT_FILE_S = 1.0
+# Keys of one address that are checked at the same time: the wrong ones are counted only when they have been.
+CHECKS_AT_ONCE = 16
 
 
 class Authenticates(Protocol):
@@ -92,6 +95,7 @@ class Authenticator:
         self._pepper = secrets.token_bytes(32)
         self._checked: dict[bytes, tuple[str, float]] = {}
         self._checking: dict[bytes, asyncio.Future[Identity | None]] = {}
+        self._at_work: Counter[str] = Counter()
 
     async def identify(self, connection: HTTPConnection) -> Identity | None:
         presented = _presented(connection)
@@ -102,18 +106,31 @@ class Authenticator:
             if self._is_checked(digest):
                 # No scrypt and no file to read: a thread would cost more than the look.
                 return self._identity(presented, digest)
-            return await self._in_thread(presented, digest)
+            return await self._in_thread(presented, digest, connection.client.host if connection.client else "-")
         tokens = self._tokens
         return await to_thread.run_sync(tokens.verify, presented) if tokens else None
 
-    async def _in_thread(self, presented: str, digest: bytes) -> Identity | None:
+    async def _in_thread(self, presented: str, digest: bytes, address: str) -> Identity | None:
         """`identify_key`, once for all that present the same key at the same moment: each scrypt costs more than the
-        requests of a second."""
+        requests of a second. Raises ProblemError 429 when an address has too many unknown keys at once."""
         checking = self._checking.get(digest)
         if checking is None:
+            unknown = not self._is_kept(digest)
+            if unknown and self._at_work[address] >= CHECKS_AT_ONCE:
+                raise ProblemError(
+                    429, "too many keys at once from this address: come again in 1 s", headers={"Retry-After": "1"}
+                )
             checking = asyncio.ensure_future(asyncio.to_thread(self.identify_key, presented))
             self._checking[digest] = checking
-            checking.add_done_callback(lambda _: self._checking.pop(digest))
+            self._at_work[address] += unknown
+
+            def done(_: object) -> None:
+                del self._checking[digest]
+                self._at_work[address] -= unknown
+                if not self._at_work[address]:
+                    del self._at_work[address]
+
+            checking.add_done_callback(done)
         # A caller who goes away takes the others' answer not along.
         return await asyncio.shield(checking)
 
@@ -133,9 +150,11 @@ class Authenticator:
 
     def _is_checked(self, digest: bytes) -> bool:
         """Whether `identify_key` would answer at once."""
-        now = time.monotonic()
+        return self._is_kept(digest) and time.monotonic() - self._looked_at < LOOK_AT_FILE_S
+
+    def _is_kept(self, digest: bytes) -> bool:
         _, until = self._checked.get(digest, ("", 0.0))
-        return now < until and now - self._looked_at < LOOK_AT_FILE_S
+        return time.monotonic() < until
 
     def _digest(self, presented: str) -> bytes:
         return hmac.digest(self._pepper, presented.encode(), hashlib.sha256)
@@ -157,8 +176,10 @@ class Authenticator:
         except FileNotFoundError:
             stamp = None
         if stamp != self._keys_stamp:
-            self._keys, self._keys_stamp = read_keys(file), stamp
-            self._checked.clear()
+            keys = read_keys(file)
+            checked = list(self._checked.items())
+            self._checked = {one: kept for one, kept in checked if keys.get(kept[0]) == self._keys.get(kept[0])}
+            self._keys, self._keys_stamp = keys, stamp
         self._looked_at = time.monotonic()
 
 

@@ -90,7 +90,7 @@ class Gate:
         except FeedlineError as error:
             return problem_response(status_of(error), error.reason, headers={"Retry-After": str(RETRY_AFTER_S)})
         except ProblemError as problem:
-            return problem_response(problem.status_code, problem.detail, extra=problem.extra)
+            return problem_response(problem.status_code, problem.detail, headers=problem.headers, extra=problem.extra)
         if identity is None:
             self._failures.take(address)
             return problem_response(HTTPStatus.UNAUTHORIZED, UNKNOWN_CALLER, headers=CHALLENGE)

@@ -117,7 +117,7 @@ def test_a_table_shows_what_a_cell_says_not_markup(capsys):
 
 
 def test_what_comes_from_elsewhere_is_shown_and_not_obeyed(capsys):
-    """A name in a file or a text of a counterparty could clear the screen of whoever looks, or turn what it says around."""
+    """A name in a file, or a text of a counterparty, could clear the screen, or turn what it says around."""
     output.print_table(("account",), [("a\x1b[2Jb\r\u202ec",)])
     output.report_error(ConfigurationError("no field 'a\x1b]0;b\x07'"))
     shown = capsys.readouterr()

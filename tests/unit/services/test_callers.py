@@ -9,7 +9,9 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from joserfc.jwk import ECKey
 from starlette.requests import HTTPConnection
 
@@ -17,8 +19,13 @@ from feedline.errors import ConfigurationError
 from feedline.services import auth
 from feedline.services.api_keys import add_key, read_keys, revoke_key
 from feedline.services.auth import AccessConfig, Authenticator, read_access
+from feedline.services.gate import protect
+from feedline.services.limits import Limits
 from feedline.services.roles import Role
 from feedline.services.tokens import TokenPolicy, TokenVerifier
+
+# Of one address.
+CHECKS_AT_ONCE = 16
 
 
 def _with_key(key):
@@ -193,3 +200,41 @@ def test_callers_with_one_key_at_once_cost_one_check(tmp_path, monkeypatch):
     wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
     assert set(asyncio.run(ask(wrong))) == {None}
     assert len(checked) == 2
+
+
+def test_guessing_many_keys_at_once_costs_no_more_checks_than_one_after_the_other(keys_file, monkeypatch):
+    """Wrong credentials are counted when they were checked: hundreds that come together must not all be."""
+    checked = []
+    monkeypatch.setattr(auth, "check_key", lambda *given: checked.append(given) or time.sleep(0.01))
+    limits = Limits(failures_per_minute=10)
+    app = FastAPI()
+    protect(app, Authenticator(AccessConfig(keys_file)), limits)
+
+    async def guess(client, number):
+        answer = await client.get("/anything", headers={"X-API-Key": f"fl_{number:012x}_{'a' * 43}"})
+        return answer.status_code, answer.headers.get("retry-after")
+
+    async def guess_together():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await asyncio.gather(*(guess(client, number) for number in range(200)))
+
+    answers = asyncio.run(guess_together())
+    assert {status for status, _ in answers} == {401, 429}
+    assert all(wait for status, wait in answers if status == 429)
+    assert len(checked) <= limits.failures_per_minute + CHECKS_AT_ONCE
+
+
+def test_another_key_in_the_file_makes_nobody_prove_again_who_they_are(keys, keys_file, monkeypatch):
+    """All desks behind one balancer would be checked at once, and some turned away, whenever a key is added."""
+    authenticator = Authenticator(AccessConfig(keys_file))
+    assert authenticator.identify_key(keys["viewer"]).role is Role.VIEWER
+    monkeypatch.setattr(auth, "LOOK_AT_FILE_S", 0)
+    stored, added = add_key(keys_file, "new", Role.VIEWER)
+    checked, check = [], auth.check_key
+    monkeypatch.setattr(auth, "check_key", lambda *given: checked.append(given) or check(*given))
+    assert authenticator.identify_key(keys["viewer"]).role is Role.VIEWER
+    assert checked == []
+    assert authenticator.identify_key(added).name == "key:new"
+    revoke_key(keys_file, stored.id)
+    assert authenticator.identify_key(added) is None

@@ -91,10 +91,10 @@ def _act(engine: Engine, path: str, body: bytes) -> tuple[int, Any]:
         return 404, {"error": f"POST {', '.join(_ACTIONS)}"}
     try:
         document = orjson.loads(body or b"{}")
-        if not isinstance(document, dict):
-            raise TypeError("the body is a JSON object")
-        return 200, action(engine, document)
+        if isinstance(document, dict):
+            return 200, action(engine, document)
     except (ConfigurationError, KeyError, TypeError, ValueError, InvalidOperation) as error:
         return 400, {"error": str(error)}
     except FeedlineError as error:
         return 503, {"error": str(error)}
+    return 400, {"error": "the body is a JSON object"}
