@@ -130,6 +130,8 @@ def describe(feed: str, body: Described, state: State, _: Engineer) -> dict[str,
 
     Raises 422 for a model of another feed, or one that is none.
     """
+    # Before anything is written: a name that is no feed's would become a file's.
+    state.catalog().feed(feed)
     with state.changing_files():
         given = model_of(body.model)
         if given.feed != feed:
