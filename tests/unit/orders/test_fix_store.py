@@ -6,6 +6,7 @@ import pytest
 
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.messages import message_of, terms_of
+from feedline.orders.fix.session_policy import SessionPolicy, acceptor_settings, initiator_settings
 from feedline.orders.fix.store import StoreFiles
 from feedline.orders.model import EventKind
 from order_flow.flow import event
@@ -80,3 +81,11 @@ def test_whoever_goes_on_remembers_what_the_one_before_may_have_sent():
 @pytest.mark.parametrize("metadata", [None, "", "{}", "no json", '{"end":"x"}'])
 def test_metadata_of_nobody_says_nothing(metadata):
     assert Intent.of(metadata) == Intent()
+
+
+@pytest.mark.parametrize("settings", [initiator_settings, acceptor_settings])
+def test_messages_that_are_kept_are_for_their_owner(settings, tmp_path):
+    """Orders of clients, and whatever a logon carries."""
+    folder = tmp_path / "fix"
+    settings(SessionPolicy(sender="GATEWAY", targets=("ENGINE",), folder=folder, port=9_900))
+    assert folder.stat().st_mode & 0o077 == 0

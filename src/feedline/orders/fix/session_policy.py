@@ -67,7 +67,8 @@ def acceptor_settings(policy: SessionPolicy) -> fix.SessionSettings:
 
 
 def _settings(policy: SessionPolicy, kind: str, own: Sequence[str]) -> fix.SessionSettings:
-    policy.folder.mkdir(parents=True, exist_ok=True)
+    # Orders of clients, and whatever a logon carries, are for nobody else on the machine.
+    policy.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = [
         "[DEFAULT]",
         f"ConnectionType={kind}",
