@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
+from tests.unit.orders.gateway_parts import PARTITION, Parts
 from tests.unit.orders.orders_made import event
-from tests.unit.orders.test_pending_events import checked, quantity
+from tests.unit.orders.test_pending_events import quantity
 
 from feedline.consumer.tracker import OffsetTracker
-from feedline.orders.fix.answers import Answers
 from feedline.orders.fix.dictionary import fields_of
-from feedline.orders.fix.flight import Flight
-from feedline.orders.fix.holding import Holding, Taken
+from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
-from feedline.orders.fix.judge import judge, judge_waiting
-from feedline.orders.model import EventKind, Status, facts_of
+from feedline.orders.model import EventKind, Status
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
-STORE = "store"
 
 
-class Broker:
-    """In place of the outbox: acknowledges everything at once."""
+class World(Parts):
+    """A session that takes whatever is sent, and a broker that acknowledges everything at once."""
 
-    def __init__(self):
-        self.reports, self.states, self.errors = [], [], []
+    def __init__(self, numbered=(), intent_end=0):
+        self._numbered, self.sent = dict(numbered), []
+        self.reports, self.errors, self.refused = [], [], []
+        intent = Intent(intent_end, "GATEWAY-1", "store", 0)
+        super().__init__(Holding(PARTITION, OffsetTracker(0), intent, intent, {}, 0))
 
-    def encode(self, report):
-        return report.exec_id.encode()
+    def numbered(self):
+        return dict(self._numbered)
+
+    def send(self, message):
+        self.sent.append(fields_of(message.toString()))
+        return 100 + len(self.sent)
+
+    def intend(self, *_):
+        return True
 
     def report(self, report, _value, _trace, then):
         self.reports.append(report.exec_id)
@@ -38,127 +43,53 @@ class Broker:
         self.errors.append((order_id, fields_of(raw.decode()), reason))
         then()
 
-    def state(self, _partition, _order_id, held, then=None):
-        self.states.append(held)
+    def state(self, _partition, _order_id, _held, then=None):
         if then:
             then()
 
-
-class Session:
-    """In place of the FIX session: on, and taking whatever is sent."""
-
-    name, logged_on, logons = "GATEWAY-1", True, 1
-
-    def __init__(self, numbered=()):
-        self.store, self._numbered, self.sent = self, dict(numbered), []
-
-    def numbered(self):
-        return dict(self._numbered)
-
-    def identity(self):
-        return STORE
-
-    def start(self):
-        pass
-
-    def send(self, message):
-        self.sent.append(fields_of(message.toString()))
-        return 100 + len(self.sent)
-
-
-class Owned:
-    """In place of the group: one partition, of which the intent goes so far."""
-
-    def __init__(self, intent_end=0):
-        intent = Intent(intent_end, "GATEWAY-1", STORE, 0)
-        self.one = Holding(3, OffsetTracker(0), intent, intent, {}, 0)
-
-    def __iter__(self):
-        return iter((self.one,))
-
-    @property
-    def is_catching_up(self):
-        return self.one.tracker.position < self.one.inherited.end
-
-    def holding(self, _partition):
-        return self.one
-
-    def intend(self, *_):
-        return True
-
-    def done(self, holding, offset):
-        holding.tracker.complete(offset)
-
-
-class World:
-    def __init__(self, numbered=(), intent_end=0):
-        self.broker, self.session, self.owned = Broker(), Session(numbered), Owned(intent_end)
-        self.counts, self.refused, self.offset = Counter(), [], 0
-        self.flight = Flight(self.session, self.owned, checked, 100, self.counts)
-        self.answers = Answers(
-            "GATEWAY-1",
-            self.flight,
-            self.owned,
-            self.broker,
-            self.counts,
-            refuse=self._refuse,
-            released=self._released,
-            told=lambda _: None,
-        )
-        self.flight.open()
-        self.flight.begin_anew()
+    def turn_away(self, holding, refuse):
+        self.refused.append((refuse.taken.event.sequence, refuse.reason))
+        self.done(holding, refuse.taken.offset)
 
     def read(self, sequence, kind):
-        one = event(sequence, kind, order=None if kind is CANCEL else quantity(sequence))
-        taken = Taken(3, self.offset, one, facts_of(one), b"order-1", b"", [])
-        self.owned.one.tracker.begin(self.offset)
-        self.offset += 1
-        self._do(judge(self.owned.one, taken, 60, checked))
+        self.take(event(sequence, kind, order=None if kind is CANCEL else quantity(sequence)))
+        self._turn()
 
-    def _do(self, decisions):
-        for one in decisions:
-            if hasattr(one, "reason"):
-                self._refuse(self.owned.one, one)
-            else:
-                self.flight.expect(self.owned.one, one)
-                self.answers.expected(one)
+    def go_on(self, holding, order_id):
+        super().go_on(holding, order_id)
+        self._turn()
+
+    def _turn(self):
         self.answers.release_early()
         self.flight.send()
-
-    def _refuse(self, holding, refuse):
-        self.refused.append((refuse.taken.event.sequence, refuse.reason))
-        self.owned.done(holding, refuse.taken.offset)
-
-    def _released(self, holding, order_id):
-        self._do(judge_waiting(holding, order_id, 60, checked))
 
     def say(self, sequence, exec_type, status, **more):
         self.answers.take(
             {
-                "35": "8", "34": str(50 + len(self.broker.reports)), "52": "20261120-14:05:00", "37": "order-1",
+                "35": "8", "34": str(50 + len(self.reports)), "52": "20261120-14:05:00", "37": "order-1",
                 "11": f"order-1-{sequence}", "17": f"e{sequence}{exec_type}", "150": exec_type, "39": status,
                 "14": "0", "151": "0", "6": "0", **more,
             }
         )  # fmt: skip
 
     @property
-    def done(self):
+    def settled(self):
         """The offset that may be committed, and whether all of the engine's messages are noted as durable."""
-        return self.owned.one.tracker.next_offset, self.answers.first_pending is None
+        return self.one.tracker.next_offset, self.answers.first_pending is None
 
     @property
-    def state(self):
-        return self.owned.one.states["order-1"].state
+    def order(self):
+        return self.one.states["order-1"].state
 
 
 def test_a_report_that_cannot_be_read_goes_to_the_error_topic_as_it_came_and_answers_its_event():
     world = World()
     world.read(1, NEW)
     world.say(1, "0", "0", **{"14": "no amount", "58": "odd"})
-    (order_id, raw, reason) = world.broker.errors[0]
+    (order_id, raw, reason) = world.errors[0]
     assert (order_id, raw["14"], raw["17"], raw["58"]) == ("order-1", "no amount", "e10", "odd")
     assert "no report of an order" in reason
-    assert (world.broker.reports, world.counts["reports_refused"], world.done) == ([], 1, (1, True))
+    assert (world.reports, world.counts["reports_refused"], world.settled) == ([], 1, (1, True))
 
 
 def test_a_cancellation_whose_answer_cannot_be_read_lets_nothing_more_be_sent():
@@ -167,9 +98,9 @@ def test_a_cancellation_whose_answer_cannot_be_read_lets_nothing_more_be_sent():
         world.read(sequence, kind)
     world.say(1, "0", "0")
     world.say(2, "4", "?")
-    assert [one["11"] for one in world.session.sent] == ["order-1-1", "order-1-2"]
+    assert [one["11"] for one in world.sent] == ["order-1-1", "order-1-2"]
     assert world.refused == [(3, "the order is CANCELLED: no event may follow")]
-    assert (world.state.status, world.done) == (Status.CANCELLED, (3, True))
+    assert (world.order.status, world.settled) == (Status.CANCELLED, (3, True))
 
 
 def test_a_cancellation_that_the_engine_only_considers_is_not_answered_yet():
@@ -178,13 +109,13 @@ def test_a_cancellation_that_the_engine_only_considers_is_not_answered_yet():
         world.read(sequence, kind)
     world.say(1, "0", "0")
     world.say(2, "6", "6")
-    assert (world.state.status, world.done) == (Status.PENDING_CANCEL, (1, True))
+    assert (world.order.status, world.settled) == (Status.PENDING_CANCEL, (1, True))
     world.say(1, "F", "1", **{"32": "1", "31": "1"})
     world.answers.take(
         {"35": "9", "34": "60", "52": "20261120-14:05:00", "11": "order-1-2", "41": "order-1-1", "39": "1", "102": "0"}
     )
-    assert world.session.sent[-1]["41"] == "order-1-1"
-    assert [one["11"] for one in world.session.sent] == ["order-1-1", "order-1-2", "order-1-3"]
+    assert world.sent[-1]["41"] == "order-1-1"
+    assert [one["11"] for one in world.sent] == ["order-1-1", "order-1-2", "order-1-3"]
 
 
 def test_a_message_that_the_engine_rejects_leaves_the_order_with_what_it_had():
@@ -194,7 +125,7 @@ def test_a_message_that_the_engine_rejects_leaves_the_order_with_what_it_had():
     world.say(1, "0", "0")
     world.answers.take({"35": "j", "34": "61", "45": "102", "379": "order-1-2", "58": "no such field"})
     assert world.refused == [(2, "the engine rejects the message: no such field")]
-    last = world.session.sent[-1]
+    last = world.sent[-1]
     assert (last["11"], last["41"], last["38"]) == ("order-1-3", "order-1-1", "101")
 
 
@@ -204,27 +135,27 @@ def test_after_a_start_an_answer_may_come_before_its_event_is_read_again(early):
     if early:
         world.say(1, "0", "0")
         world.say(2, "5", "0")
-        assert not world.done[1], "a kill now must have them said again"
+        assert not world.settled[1], "a kill now must have them said again"
     world.read(1, NEW)
     world.read(2, AMEND)
     if not early:
         world.say(1, "0", "0")
         world.say(2, "5", "0")
-    assert (world.session.sent, world.done) == ([], (2, True))
-    assert world.state.status is Status.OPEN
+    assert (world.sent, world.settled) == ([], (2, True))
+    assert world.order.status is Status.OPEN
 
 
 def test_what_is_said_of_events_long_done_is_noted_once_all_is_read_again():
     world = World(intent_end=1)
     world.say(7, "F", "2", **{"32": "1", "31": "1"})
-    assert not world.done[1]
+    assert not world.settled[1]
     world.read(1, NEW)
-    assert world.done[1]
+    assert world.settled[1]
 
 
 def test_an_event_read_too_late_to_know_whether_it_was_answered_is_sent_again_marked():
     world = World(numbered={(3, 1): 2}, intent_end=1)
     world.read(1, NEW)
-    world.owned.one.inherited = Intent(2, "GATEWAY-1", STORE, 0)
+    world.one.inherited = Intent(2, "GATEWAY-1", "store", 0)
     world.read(2, AMEND)
-    assert [(one["11"], one.get("97")) for one in world.session.sent][-1] == ("order-1-2", "Y")
+    assert [(one["11"], one.get("97")) for one in world.sent][-1] == ("order-1-2", "Y")

@@ -7,24 +7,20 @@ kill, and lose what those lose. Kills of the real thing are in tests/integration
 from __future__ import annotations
 
 import random
-from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.orders.gateway_parts import PARTITION, Parts
 from tests.unit.orders.orders_made import event
-from tests.unit.orders.test_pending_events import checked, quantity
+from tests.unit.orders.test_pending_events import quantity
 
 from feedline.consumer.tracker import OffsetTracker
-from feedline.orders.fix.answers import Answers
 from feedline.orders.fix.dictionary import fields_of
-from feedline.orders.fix.flight import Flight
-from feedline.orders.fix.holding import Holding, Taken
+from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
-from feedline.orders.fix.judge import Refuse, judge, judge_waiting
-from feedline.orders.model import EventKind, facts_of
+from feedline.orders.model import EventKind
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
-PARTITION = 3
 
 
 class Engine:
@@ -82,35 +78,22 @@ class Kept:
         self.refused = set()
 
 
-class Gateway:
-    """One life of it. As broker: acknowledges in order, when it is told to. As session: what is sent arrives."""
-
-    name, logged_on, logons = "GATEWAY-1", True, 1
+class Gateway(Parts):
+    """One life of it. Its broker acknowledges in order, when it is told to; what it sends arrives."""
 
     def __init__(self, kept, session, store):
-        self.kept, self.name, self.store_name, self.store = kept, session, store, self
-        self.one = Holding(
-            PARTITION, OffsetTracker(kept.committed), kept.metadata, kept.metadata, dict(kept.states), kept.committed
+        self.kept, self.waiting, self.heard = kept, [], kept.durable
+        inherited = kept.metadata
+        super().__init__(
+            Holding(PARTITION, OffsetTracker(kept.committed), inherited, inherited, dict(kept.states), kept.committed),
+            session,
+            store,
         )
-        self.counts, self.waiting, self.heard = Counter(), [], kept.durable
-        self.flight = Flight(self, self, checked, 100, self.counts)
-        self.answers = Answers(
-            session, self.flight, self, self, self.counts,
-            refuse=self.turn_away, released=self.go_on, told=lambda _: None,
-        )  # fmt: skip
-        self.flight.open()
-        self.flight.begin_anew()
 
     # Session
 
     def numbered(self):
         return dict(self.kept.store.get(self.store_name, {}))
-
-    def identity(self):
-        return self.store_name
-
-    def start(self):
-        pass
 
     def send(self, message):
         fields = fields_of(message.toString())
@@ -122,16 +105,6 @@ class Gateway:
 
     # Group
 
-    def __iter__(self):
-        return iter((self.one,))
-
-    @property
-    def is_catching_up(self):
-        return self.one.tracker.position < self.one.inherited.end
-
-    def holding(self, _partition):
-        return self.one
-
     def intend(self, spans, session, store):
         [(_, end)] = spans.values()
         self.one.intent = self.one.intent.extended(end, session, store)
@@ -141,13 +114,7 @@ class Gateway:
     def commit(self):
         self.kept.committed, self.kept.metadata = self.one.tracker.next_offset, self.one.intent
 
-    def done(self, holding, offset):
-        holding.tracker.complete(offset)
-
     # Broker
-
-    def encode(self, report):
-        return report.exec_id.encode()
 
     def report(self, _report, _value, _trace, then):
         self.waiting.append((None, then))
@@ -168,23 +135,7 @@ class Gateway:
     def read(self):
         offset = self.one.tracker.position
         if offset < len(self.kept.events):
-            made = self.kept.events[offset]
-            self.one.tracker.begin(offset)
-            taken = Taken(PARTITION, offset, made, facts_of(made), None, b"", [])
-            self.do(judge(self.one, taken, 60, checked))
-
-    def do(self, decisions):
-        for one in decisions:
-            if isinstance(one, Refuse):
-                self.turn_away(self.one, one)
-            elif hasattr(one, "asked"):
-                self.flight.expect(self.one, one)
-                self.answers.expected(one)
-            else:
-                self.done(self.one, one.taken.offset)
-
-    def go_on(self, holding, order_id):
-        self.do(judge_waiting(holding, order_id, 60, checked))
+            self.take(self.kept.events[offset])
 
     def hear(self):
         if self.heard <= len(self.kept.engine.numbered):

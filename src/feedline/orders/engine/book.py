@@ -71,13 +71,12 @@ class Report:
 
 @dataclass(slots=True)
 class Book:
-    """entries: as the file has them, and of these the arrivals, and the reports by ClOrdID; unsent: reports that were
-    given and perhaps not sent."""
+    """entries: as the file has them; reports: of these by ClOrdID; unsent: reports that were given and perhaps not
+    sent."""
 
     folder: Path
     epoch: int = 0
     entries: list[Arrival | Report] = field(default_factory=list)
-    arrivals: list[Arrival] = field(default_factory=list)
     reports: dict[str, list[Report]] = field(default_factory=dict)
     unsent: dict[str, Report] = field(default_factory=dict)
     _descriptor: int = -1
@@ -96,6 +95,10 @@ class Book:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigurationError(f"the engine's book cannot be read: {error}", file=str(path)) from error
         return book
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        return [one for one in self.entries if isinstance(one, Arrival)]
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -116,20 +119,24 @@ class Book:
 
     def forget(self, since: datetime) -> int:
         """Loses what came since then, as an engine that was restored from a backup has; how many messages."""
-        kept = [one for one in self.arrivals if datetime.fromisoformat(one.at) < since]
-        lost = len(self.arrivals) - len(kept)
-        known = {one.cl_ord_id for one in kept if one.verdict == Verdict.BOOKED}
-        remembered = set(map(id, kept))
-        entries = [
-            one
-            for one in self.entries
-            if (id(one) in remembered if isinstance(one, Arrival) else one.cl_ord_id in known)
-        ]
+        known: set[str] = set()
+        entries: list[Arrival | Report] = []
+        lost = 0
+        for one in self.entries:
+            if isinstance(one, Report):
+                if one.cl_ord_id in known:
+                    entries.append(one)
+            elif datetime.fromisoformat(one.at) < since:
+                entries.append(one)
+                if one.verdict == Verdict.BOOKED:
+                    known.add(one.cl_ord_id)
+            else:
+                lost += 1
         epoch = self.epoch + 1
         self.close()
         path = self.folder / FILE
         path.rename(self.folder / f"{FILE}.{epoch}")
-        self.epoch, self.entries, self.arrivals, self.reports, self.unsent = epoch, [], [], {}, {}
+        self.epoch, self.entries, self.reports, self.unsent = epoch, [], {}, {}
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._write({"epoch": epoch})
         for one in entries:
@@ -150,9 +157,7 @@ class Book:
         if "epoch" in line:
             self.epoch = line["epoch"]
         if "arrival" in line:
-            arrival = Arrival(**line["arrival"])
-            self.arrivals.append(arrival)
-            self.entries.append(arrival)
+            self.entries.append(Arrival(**line["arrival"]))
         for document in line.get("reports", ()):
             report = Report(**document)
             self.entries.append(report)
