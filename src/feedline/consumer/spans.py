@@ -25,12 +25,15 @@ def read_spans(
     group: str,
     timeout_s: float = TIMEOUT_SECONDS,
     uncommitted: bool = False,
+    await_transactions: bool = False,
 ) -> Generator[Message]:
     """The messages of each partition from its first offset to the one before its second, in offset order.
 
-    group: `assign` needs a name though no group is joined, and nothing is committed under it. uncommitted: also what
-    lies in or behind transactions that are open. Holds a few hundred messages at a time. Raises BrokerUnavailableError
-    when nothing comes for `timeout_s`. The client is closed when the iterator ends, fails or is closed.
+    group: `assign` needs a name though no group is joined, and nothing is committed under it. What lies in or behind
+    transactions that are open is left out, unless `uncommitted` asks for it as it lies, or `await_transactions` waits
+    for them to end. Holds a few hundred messages at a time. The client is closed when the iterator ends, fails or is
+    closed. Raises BrokerUnavailableError when nothing comes for `timeout_s`, OffsetsExpiredError when a span begins
+    before what the topic still holds.
     """
     left = {partition: end for partition, (start, end) in spans.items() if start < end}
     level = {"isolation.level": "read_uncommitted"} if uncommitted else {}
@@ -43,7 +46,12 @@ def read_spans(
             if messages:
                 deadline = time.monotonic() + timeout_s
             elif time.monotonic() > deadline:
-                raise BrokerUnavailableError(f"no message for {timeout_s:g} s", topic=topic)
+                raise BrokerUnavailableError(
+                    f"no message for {timeout_s:g} s: {'a transaction stays open, or ' * await_transactions}the broker "
+                    "is away",
+                    topic=topic,
+                    partition=min(left),
+                )
             for message in messages:
                 partition, offset = place_of(message)
                 error = message.error()
@@ -56,7 +64,7 @@ def read_spans(
                 elif error.code() != KafkaError._PARTITION_EOF:
                     raise translate(error, topic=topic, partition=partition)
                 # The readable end may be short of the high watermark by a transaction's marker.
-                if offset >= left.get(partition, 0) or error is not None:
+                if offset >= left.get(partition, 0) or (error is not None and not await_transactions):
                     left.pop(partition, None)
     except KafkaException as error:
         raise translate(error.args[0], topic=topic) from error

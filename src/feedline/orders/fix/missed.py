@@ -17,11 +17,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-from feedline.errors import BrokerUnavailableError, CorruptBatchError
-from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
+from feedline.consumer.spans import read_spans
+from feedline.errors import CorruptBatchError, OffsetsExpiredError
 from feedline.orders.fix.dictionary import SOH
 from feedline.orders.fix.holding import Holding, Taken
 from feedline.orders.fix.judge import EventReader
@@ -37,6 +34,11 @@ READ_WITHIN_S = 10.0
 # Account, symbol and side, as the dictionary wants them in a question.
 _ASKED = ("1", "55", "54")
 _UNKNOWN_ORDER = "5"
+# What to do about an event that cannot be sent again.
+_IN_VAIN = (
+    "the engine cannot be asked for its reports again; `feedline orders reconcile` with the engine's book tells which "
+    "of them are missing"
+)
 # OrdStatus of an order of which nothing but its acknowledgement was reported: new, replaced, pending.
 _UNTOUCHED = frozenset({"0", "5", "6", "A", "E"})
 
@@ -157,10 +159,10 @@ class Missed:
 
     def _send_again(self, question: Question) -> None:
         for sequence in question.reported:
-            taken = self._read(question, sequence)
-            if taken is None:
-                name = cl_ord_id(question.order_id, sequence)
-                logger.error("%s is not on the topic any more: its reports cannot be asked for again", name)
+            try:
+                taken = self._read(question, sequence)
+            except (OffsetsExpiredError, CorruptBatchError) as gone:
+                logger.error("%s", gone)  # noqa: TRY400 - what happened is all in the sentence
                 self._counts["unanswered_questions"] += 1
                 continue
             event, held = taken.event, question.held
@@ -169,24 +171,22 @@ class Missed:
             self._send(message_of(event, terms, standing, taken.partition, taken.offset), marked=True)
             self._counts["asked_again"] += 1
 
-    def _read(self, question: Question, sequence: int) -> Taken | None:
-        """The order's event of that sequence, as it lies on the topic."""
+    def _read(self, question: Question, sequence: int) -> Taken:
+        """The order's event of that sequence, as it lies on the topic. Raises OffsetsExpiredError when it does not,
+        CorruptBatchError when another message lies there, BrokerUnavailableError."""
+        name, partition = cl_ord_id(question.order_id, sequence), question.partition
         offset = question.held.offset_of(sequence)
+        where = {"topic": self._topic, "partition": partition, "offset": offset}
         if offset is None:
-            return None
-        consumer = Consumer(consumer_config(self._kafka, group_id=MISSED_GROUP))
+            raise OffsetsExpiredError(f"where {name} lay is not known any more: {_IN_VAIN}", **where)
+        span = {partition: (offset, offset + 1)}
+        found = read_spans(self._kafka, self._topic, span, group=MISSED_GROUP, timeout_s=READ_WITHIN_S)
         try:
-            consumer.assign([TopicPartition(self._topic, question.partition, offset)])
-            message = consumer.poll(READ_WITHIN_S)
-            error = None if message is None else message.error()
-            if message is None or error is not None:
-                raise BrokerUnavailableError(f"{question.name} cannot be read again: {error}", topic=self._topic)
-            taken = self._reader.read(message)
-        except KafkaException as failure:
-            raise translate(failure, topic=self._topic) from failure
-        except CorruptBatchError:
-            return None
+            taken = next(map(self._reader.read, found), None)
+        except (OffsetsExpiredError, CorruptBatchError) as gone:
+            raise type(gone)(f"{name} is not on the topic any more: {_IN_VAIN}", **where) from gone
         finally:
-            consumer.close()
-        same = (taken.event.order_id, taken.event.sequence) == (question.order_id, sequence)
-        return taken if same else None
+            found.close()
+        if taken is None or (taken.event.order_id, taken.event.sequence) != (question.order_id, sequence):
+            raise CorruptBatchError(f"{name} is not on the topic any more: {_IN_VAIN}", **where)
+        return taken

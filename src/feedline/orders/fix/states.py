@@ -6,18 +6,17 @@ more; events above it are judged again, as they were the first time.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message
 
-from feedline.errors import BrokerUnavailableError, CorruptBatchError
+from feedline.consumer.messages import place_of
+from feedline.consumer.spans import read_spans
+from feedline.errors import CorruptBatchError
 from feedline.kafka.admin import watermarks
-from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
 from feedline.orders.model import OrderState, Status, answered
 from feedline.orders.topics import STATES_GROUP
 
@@ -103,39 +102,15 @@ class Held:
 
 def read_states(kafka: Mapping[str, Any], topic: str, partitions: Sequence[int]) -> dict[int, dict[str, Held]]:
     """By partition the states of its orders. Raises BrokerUnavailableError, ConfigurationError, CorruptBatchError."""
-    marks = watermarks(kafka, topic, partitions)
     found: dict[int, dict[str, Held]] = {partition: {} for partition in partitions}
-    left = {partition for partition, (low, high) in marks.items() if low < high}
-    if not left:
-        return found
-    consumer = Consumer(consumer_config(kafka, group_id=STATES_GROUP) | {"enable.partition.eof": True})
-    try:
-        consumer.assign([TopicPartition(topic, partition, marks[partition][0]) for partition in left])
-        deadline = time.monotonic() + READ_WITHIN_S
-        while left:
-            messages = consumer.consume(1_000, timeout=0.1)
-            if messages:
-                deadline = time.monotonic() + READ_WITHIN_S
-            elif time.monotonic() > deadline:
-                raise BrokerUnavailableError(f"no message for {READ_WITHIN_S:g} s", topic=topic)
-            for message in messages:
-                error, partition = message.error(), message.partition()
-                assert partition is not None
-                if error is None:
-                    _take(found[partition], message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard(partition)
-                else:
-                    raise translate(error, topic=topic, partition=partition)
-    except KafkaException as error:
-        raise translate(error, topic=topic) from error
-    finally:
-        consumer.close()
+    spans = watermarks(kafka, topic, partitions)
+    for message in read_spans(kafka, topic, spans, group=STATES_GROUP, timeout_s=READ_WITHIN_S):
+        _take(found[place_of(message)[0]], message)
     return found
 
 
-def _take(states: dict[str, Held], message: Any) -> None:
-    order_id = message.key().decode()
+def _take(states: dict[str, Held], message: Message) -> None:
+    order_id = (message.key() or b"").decode()
     value = message.value()
     if value is None:
         states.pop(order_id, None)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Message
 
-from feedline.errors import BrokerUnavailableError, ConfigurationError, CorruptBatchError, SchemaMismatchError
+from feedline.consumer.spans import read_spans
+from feedline.errors import ConfigurationError, CorruptBatchError, SchemaMismatchError
 from feedline.kafka.admin import admin_client, offsets_at, partition_count, watermarks
-from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Taken
 from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
@@ -23,7 +21,6 @@ from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
 from feedline.settings import Settings
 
 READ_WITHIN_S = 60.0
-MESSAGES_A_CALL = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,26 +100,5 @@ def _messages(kafka: Mapping[str, Any], topic: str, window: Window) -> Iterator[
     else:
         marks = watermarks(kafka, topic, range(partition_count(admin_client(kafka), topic)))
         ends = {partition: high for partition, (_, high) in marks.items()}
-    left = {partition for partition, start in starts.items() if start < ends[partition]}
-    consumer = Consumer(consumer_config(kafka, group_id=RECOVERY_GROUP) | {"enable.partition.eof": True})
-    try:
-        consumer.assign([TopicPartition(topic, partition, starts[partition]) for partition in left])
-        deadline = time.monotonic() + READ_WITHIN_S
-        while left:
-            messages = consumer.consume(MESSAGES_A_CALL, timeout=0.1)
-            if messages:
-                deadline = time.monotonic() + READ_WITHIN_S
-            elif time.monotonic() > deadline:
-                raise BrokerUnavailableError(f"no message for {READ_WITHIN_S:g} s", topic=topic)
-            for message in messages:
-                partition, offset, error = message.partition(), message.offset(), message.error()
-                assert partition is not None
-                assert offset is not None
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise translate(error, topic=topic, partition=partition)
-                if error is None and offset < ends[partition]:
-                    yield message
-                if error is not None or offset + 1 >= ends[partition]:
-                    left.discard(partition)
-    finally:
-        consumer.close()
+    spans = {partition: (start, ends[partition]) for partition, start in starts.items()}
+    return read_spans(kafka, topic, spans, group=RECOVERY_GROUP, timeout_s=READ_WITHIN_S)
