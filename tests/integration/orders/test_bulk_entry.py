@@ -18,10 +18,12 @@ from confluent_kafka import Producer
 from tests.integration.orders.order_world import events_of, messages_of
 from tests.unit.orders.orders_made import EQUITY, event
 
+from feedline.kafka.admin import admin_client
 from feedline.kafka.config import producer_config
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.orders.model import EventKind, encode_event, facts_of
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
+from feedline.orders.topics import BULK_GROUP
 from order_flow.entry_process import BulkStep
 from order_flow.flow import ENTRY
 
@@ -217,3 +219,18 @@ def test_events_without_an_id_get_one_and_those_of_one_order_stay_together(bulk)
     bulk.stop()
     assert first.event_id != second.event_id
     assert len({message.partition() for message in messages_of(bulk.kafka, bulk.topics.out)}) == 1
+
+
+def test_a_group_that_does_not_know_what_was_entered_enters_nothing_again(bulk, stack, capfd):
+    bulk.send(lives(5))
+    bulk.start()
+    entered = len(bulk.await_out(len(list(lives(5)))))
+    assert bulk.stop() == [0]
+    admin = admin_client(stack.settings.kafka)
+    # As of a group of another name: this one has no offsets.
+    group = BULK_GROUP + bulk.topics.prefix
+    admin.delete_consumer_groups([group])[group].result(60)
+    assert bulk.start().wait(120) == 1
+    told = capfd.readouterr().err
+    assert f"the group {group} does not know how far: set its offset" in told
+    assert len(bulk.out()) == entered

@@ -301,6 +301,14 @@ class BulkEntry:
         for number in numbers:
             low, _ = marks[number]
             start, metadata = committed[number].offset, committed[number].metadata
+            if start < 0 and len(books[number]):
+                raise ConfigurationError(
+                    f"events were entered from here before, and the group {BULK_GROUP}{self._topics.prefix} does not "
+                    "know how far: set its offset to that of the group that entered them, or they would be entered "
+                    "again",
+                    topic=self._topics.bulk,
+                    partition=number,
+                )
             if start < 0:
                 start, metadata = low, None
             elif start < low:

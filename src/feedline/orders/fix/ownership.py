@@ -15,7 +15,7 @@ from feedline.kafka.assignment import take_up
 from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
-from feedline.orders.fix.states import read_states
+from feedline.orders.fix.states import Held, read_states
 from feedline.orders.topics import OrderTopics
 
 logger = logging.getLogger(__name__)
@@ -177,13 +177,15 @@ class Ownership:
                 logger.warning("where %d partitions begin is not known yet: %s", len(numbers), failure)
                 time.sleep(0.2)
 
-    def _holding(self, place: TopicPartition, states: Any) -> Holding:
-        start = place.offset
+    def _holding(self, place: TopicPartition, states: dict[str, Held]) -> Holding:
+        start, intent = place.offset, Intent.of(place.metadata)
         if start < 0:
-            start, _ = self._consumer.get_watermark_offsets(
+            start, end = self._consumer.get_watermark_offsets(
                 TopicPartition(self._topics.out, place.partition), timeout=REQUEST_S
             )
-        intent = Intent.of(place.metadata)
+            if states:
+                # A group of another name was here: what no state tells of any more, it may have sent.
+                intent = Intent(end)
         return Holding(place.partition, OffsetTracker(start), intent, intent, states, place.offset)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
