@@ -26,11 +26,14 @@ def stamp() -> str:
 
 
 class FixClient:
-    """One connection. `seq`: the number of the next message."""
+    """One connection, to that port or as it was accepted. `seq`: the number of the next message."""
 
-    def __init__(self, port: int, sender: str = "GATEWAY-1", target: str = "ENGINE") -> None:
+    def __init__(
+        self, port: int, sender: str = "GATEWAY-1", target: str = "ENGINE", *, line: socket.socket | None = None
+    ) -> None:
         self.sender, self.target, self.seq = sender, target, 1
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=WITHIN_S)
+        self._socket = line or socket.create_connection(("127.0.0.1", port))
+        self._socket.settimeout(WITHIN_S)
         self._pending = b""
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ import quickfix as fix
 
 from feedline.errors import RetriableError
 from feedline.orders.fix.dictionary import BEGIN_STRING, fields_of
+from feedline.orders.fix.line_watch import watch_lines
 from feedline.orders.fix.session_policy import SessionPolicy, initiator_settings
 from feedline.orders.fix.store import StoreFiles
 
@@ -57,7 +58,7 @@ class Connection(fix.Application):  # type: ignore[misc]
         super().__init__()
         (self._target,) = policy.targets
         self._sender = policy.sender
-        self._settings = initiator_settings(policy)
+        self._policy, self._settings = policy, initiator_settings(policy)
         self._stores, self._logs = fix.FileStoreFactory(self._settings), fix.FileLogFactory(self._settings)
         self.store = StoreFiles.of(policy.folder, policy.sender, self._target)
         self.reports: queue.Queue[dict[str, str]] = queue.Queue(MAX_WAITING)
@@ -70,7 +71,7 @@ class Connection(fix.Application):  # type: ignore[misc]
         self._received = 0
         # With an empty store of ours the engine's numbers mean nothing: both begin anew.
         self._reset = reset or not self.store.identity()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._initiator: Any = None
         self._thread: threading.Thread | None = None
 
@@ -83,7 +84,8 @@ class Connection(fix.Application):  # type: ignore[misc]
         return self._target
 
     def start(self) -> None:
-        """Connects, and again whenever the line is lost. What was received and is not durable is asked for again."""
+        """Connects, and again whenever the line is lost or takes nothing any more. What was received and is not durable
+        is asked for again."""
         # The one with a thread a session: the other does not connect again after the engine has logged out.
         self._initiator = fix.ThreadedSocketInitiator(self, self._stores, self._settings, self._logs)
         session = fix.Session.lookupSession(self._session_id())
@@ -95,10 +97,12 @@ class Connection(fix.Application):  # type: ignore[misc]
         # A thread of ours that can be waited for: QuickFIX's own may outlive `stop`.
         self._thread = threading.Thread(target=self._initiator.block, name="feedline-fix", daemon=True)
         self._thread.start()
+        watched = (self._policy.host, self._policy.port, self._policy.stuck_s, self._stopping)
+        threading.Thread(target=watch_lines, args=watched, name="feedline-fix-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Logs out and closes; what waits to be made durable is asked for at the next start."""
-        self._stopping = True
+        self._stopping.set()
         if self._initiator is not None and self._thread is not None:
             self._initiator.stop()
             self._thread.join(STOP_WITHIN_S)
@@ -151,7 +155,7 @@ class Connection(fix.Application):  # type: ignore[misc]
                 self.said = fields["58"]
                 logger.warning("the engine ends the session: %s", self.said)
             if fields["35"] == "3" or fields["35"] in _RECEIVED:
-                while not self._stopping:
+                while not self._stopping.is_set():
                     try:
                         self.reports.put(fields, timeout=0.5)
                         break

@@ -12,9 +12,8 @@ import quickfix as fix
 from feedline.errors import ConfigurationError
 from feedline.orders.fix.dictionary import BEGIN_STRING, dictionary_path
 
-# Room for all that may be unanswered in both directions. Each end reads and answers in one thread: with buffers full
-# both ways, Linux (seen with 6.18) no longer took the acknowledgements that would have emptied them, and both waited
-# for ever.
+# Room for all that may be unanswered in both directions, as far as the system gives it (net.core.wmem_max, rmem_max):
+# with buffers full both ways each end waits for the other to read, see `line_watch`.
 SOCKET_BYTES = 2 << 20
 _COMP_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
@@ -23,7 +22,7 @@ _COMP_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 class SessionPolicy:
     """One end of FIX sessions. sender: our CompID; targets: theirs; folder: of message stores and logs.
 
-    heartbeat_s: seconds between heartbeats; reconnect_s: between attempts to connect.
+    heartbeat_s: seconds between heartbeats; reconnect_s: between attempts to connect; socket_bytes: of each buffer.
     """
 
     sender: str
@@ -33,6 +32,12 @@ class SessionPolicy:
     port: int
     heartbeat_s: int = 30
     reconnect_s: int = 1
+    socket_bytes: int = SOCKET_BYTES
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds after which a line that takes nothing is held to be lost."""
+        return 2.0 * self.heartbeat_s
 
     def __post_init__(self) -> None:
         for name in (self.sender, *self.targets):
@@ -80,8 +85,8 @@ def _settings(policy: SessionPolicy, kind: str, own: Sequence[str]) -> fix.Sessi
         "EndTime=00:00:00",
         f"HeartBtInt={policy.heartbeat_s}",
         "SocketNodelay=Y",
-        f"SocketReceiveBufferSize={SOCKET_BYTES}",
-        f"SocketSendBufferSize={SOCKET_BYTES}",
+        f"SocketReceiveBufferSize={policy.socket_bytes}",
+        f"SocketSendBufferSize={policy.socket_bytes}",
         f"FileStorePath={policy.folder}",
         f"FileLogPath={policy.folder}",
         "UseDataDictionary=Y",
