@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import logging
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ from feedline.orders.model import (
     event_headers,
     facts_of,
 )
-from feedline.orders.model.book import UNKNOWN_OFFSET, Book, Known, Place
+from feedline.orders.model.book import UNKNOWN_OFFSET, Book, Known, Place, short_id
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
 from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
@@ -77,7 +77,9 @@ class Desk:
         self._kafka = settings.acting_as("order-entry").kafka
         self._registry = settings.registry
         self.policy, self._topic = policy, topics.out
-        self._book = Book(policy.remembered)
+        # Orders that the book does not have, or not any more, of which a key may still come.
+        self._older = _Ids(2 * policy.remembered)
+        self._book = Book(policy.remembered, self._older.add)
         self._publisher = Publisher(
             self._kafka,
             topics.out,
@@ -108,6 +110,7 @@ class Desk:
         self._schema_id = await asyncio.to_thread(schema_id, client, subject, order_schema(ORDER_EVENT))
         hours, events = self.policy.remember_hours, self.policy.remembered * 2
         self._positions, self._behind = await asyncio.to_thread(self._tail.start, hours, events)
+        self._older.add(await asyncio.to_thread(self._past.short_ids))
         self._look_if_ready()
         self._serving = asyncio.ensure_future(self._serve())
         self._serving.add_done_callback(self._served)
@@ -233,6 +236,9 @@ class Desk:
                 return Refused(ELSEWHERE)
             await self._look_up(facts.order_id)
             verdict = self._book.judge(facts)
+        elif isinstance(verdict, Accepted) and facts.sequence == 1 and short_id(facts.order_id) in self._older:
+            await self._look_up(facts.order_id)
+            verdict = self._book.judge(facts)
         if isinstance(verdict, Repeat):
             known = self._book.find(facts.order_id)
             assert known is not None
@@ -344,7 +350,7 @@ class _Ids:
     def __contains__(self, number: int) -> bool:
         return number in self._young or number in self._old
 
-    def add(self, numbers: Sequence[int]) -> None:
+    def add(self, numbers: Iterable[int]) -> None:
         self._young.update(numbers)
         if len(self._young) >= self._half:
             self._old, self._young = self._young, set()

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from feedline.consumer.messages import place_of
 from feedline.consumer.spans import read_spans
 from feedline.errors import BrokerUnavailableError, CorruptBatchError
-from feedline.kafka.admin import watermarks
+from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.orders.fix.states import Held
 from feedline.orders.model import Accepted, EntrySource, Facts, OrderState, apply, facts_from_headers
-from feedline.orders.model.book import UNKNOWN_OFFSET, Known, Place
+from feedline.orders.model.book import UNKNOWN_OFFSET, Known, Place, short_id
 from feedline.orders.topics import ENTRY_GROUP, OrderTopics
 
 # Look-ups at once, and those that wait for their turn: then callers are turned away.
@@ -44,6 +44,14 @@ class Past:
     async def state(self, order_id: str, partition: int) -> OrderState | None:
         """How the order stands as far as the engine has answered; None when it has not. Raises as `order`."""
         return await self._in_turn(self._state, order_id, partition)
+
+    def short_ids(self) -> set[int]:
+        """Of every order of which the gateways keep a state; blocks. Raises BrokerUnavailableError,
+        ConfigurationError."""
+        topic = self._topics.states
+        spans = watermarks(self._kafka, topic, range(partition_count(admin_client(self._kafka), topic)))
+        found = read_spans(self._kafka, topic, spans, group=ENTRY_GROUP)
+        return {short_id(key.decode(errors="replace")) for one in found if isinstance(key := one.key(), bytes)}
 
     async def _in_turn(self, read: Callable[..., Found], *arguments: Any) -> Found:
         if self._waiting >= WAITING:

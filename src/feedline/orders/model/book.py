@@ -7,6 +7,7 @@ nothing in it is lost with a process.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -36,10 +37,11 @@ class Known:
 
 
 class Book:
-    """At most so many orders, of which at least the newer half is always there."""
+    """At most so many orders, of which at least the newer half is always there. forgotten: told of those that go, by
+    their `short_id`."""
 
-    def __init__(self, orders: int) -> None:
-        self._half = max(1, orders // 2)
+    def __init__(self, orders: int, forgotten: Callable[[Iterable[int]], None] | None = None) -> None:
+        self._half, self._forgotten = max(1, orders // 2), forgotten
         # Packed, because there are hundreds of thousands. When the young are a half, the old are forgotten.
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
@@ -96,7 +98,14 @@ class Book:
         self._young[key] = packed
         self._old.pop(key, None)
         if len(self._young) >= self._half:
+            if self._forgotten is not None:
+                self._forgotten(map(hash, self._old))
             self._old, self._young = self._young, {}
+
+
+def short_id(order_id: str) -> int:
+    """A number that stands for the order in this process; seldom for another one too."""
+    return hash(_key(order_id))
 
 
 def _key(order_id: str) -> bytes:
