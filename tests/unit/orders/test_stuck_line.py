@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from tests.unit.orders.orders_made import event
 
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.dictionary import parse
+from feedline.orders.fix.line_watch import watch_lines
 from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.session_policy import SessionPolicy
 from feedline.orders.model import EventKind
@@ -71,3 +73,13 @@ def test_an_engine_that_reads_nothing_holds_nobody_up_and_gets_all_on_the_next_l
             message = engine.expect("D")
             got.add(message[11])
     assert got == {f"o{number}-1" for number in range(COUNT)}
+
+
+def test_watching_lines_leaves_no_file_open(listening):
+    host, port = listening.getsockname()
+    ended = threading.Event()
+    with socket.create_connection((host, port)):
+        before = sorted(Path("/proc/self/fd").iterdir())
+        threading.Timer(0.5, ended.set).start()
+        watch_lines(host, port, 0.04, ended)
+        assert sorted(Path("/proc/self/fd").iterdir()) == before

@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import socket
+import stat
 import struct
 import termios
 import threading
@@ -54,18 +55,35 @@ def _lines_to(host: str, port: int) -> Iterator[socket.socket]:
     except OSError:
         return
     for number in numbers:
-        with suppress(OSError):
-            line = socket.socket(fileno=os.dup(number))
-            try:
-                is_there = line.family in (socket.AF_INET, socket.AF_INET6) and line.getpeername()[:2] in {
-                    (one, port) for one in there
-                }
-            except OSError:
-                is_there = False
-            if is_there:
+        line = _copy_of(number)
+        if line is not None:
+            if _peer(line) in {(one, port) for one in there}:
                 yield line
             else:
                 line.close()
+
+
+def _copy_of(number: int) -> socket.socket | None:
+    """The socket of that file descriptor, under another one; None when it is none."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(number).st_mode):
+            return None
+        copy = os.dup(number)
+    except OSError:
+        # Closed meanwhile.
+        return None
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None
+
+
+def _peer(line: socket.socket) -> object:
+    try:
+        return line.getpeername()[:2]
+    except OSError:
+        return None
 
 
 def _unsent(line: socket.socket) -> int:
