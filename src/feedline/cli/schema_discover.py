@@ -190,7 +190,7 @@ def _of_files(files: tuple[Path, ...], how: _How) -> Discovery:
 
 def _of_topic(topic: str, feed: str | None, most: int, settings: Path | None, how: _How) -> Discovery:
     known = load_settings(settings)
-    messages = newest_messages(known.kafka, topic, most, feed=feed)
+    messages = newest_messages(known.acting_as("metadata").kafka, topic, most, feed=feed)
     if not messages:
         whose = f" of feed {feed}" if feed else ""
         raise ConfigurationError(f"there is no message{whose} to learn from", topic=topic)

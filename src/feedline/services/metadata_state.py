@@ -47,9 +47,8 @@ class MetadataState:
         self.settings = settings
         self.catalog_file: Path = settings.catalog or default_catalog_path()
         topic = str(settings.registry.get(TOPIC, SCHEMA_TOPIC))
-        self.subjects = Subjects(
-            registry_client(settings.registry), settings.kafka, topic, settings.replication_factor or 3
-        )
+        kafka = settings.acting_as("metadata").kafka
+        self.subjects = Subjects(registry_client(settings.registry), kafka, topic, settings.replication_factor or 3)
         self._files = threading.Lock()
 
     def catalog(self) -> Catalog:

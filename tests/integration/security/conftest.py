@@ -64,12 +64,13 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield found
 
 
-def send(kafka: Mapping[str, Any], topic: str) -> None:
+def send(kafka: Mapping[str, Any], topic: str, value: bytes | None = b"x", key: bytes | None = None) -> None:
     """One message; raises what the broker refuses it with."""
     reports: list[KafkaError | None] = []
-    # A refused idempotent producer is told twice: by its reports, and by this callback.
-    producer = Producer(producer_config(kafka) | {"error_cb": lambda _: None, "log_level": 0})
-    producer.produce(topic, b"x", on_delivery=lambda error, _: reports.append(error))
+    # Idempotent, whoever may write nowhere would be refused a producer's id, and the topic itself not be asked for.
+    plain = {"enable.idempotence": False, "error_cb": lambda _: None, "log_level": 0}
+    producer = Producer(producer_config(kafka) | plain)
+    producer.produce(topic, value, key, on_delivery=lambda error, _: reports.append(error))
     deadline = time.monotonic() + WITHIN_S
     while not reports and time.monotonic() < deadline:
         producer.poll(0.05)
@@ -81,7 +82,8 @@ def send(kafka: Mapping[str, Any], topic: str) -> None:
 
 
 def read(kafka: Mapping[str, Any], topic: str, group: str) -> None:
-    """Reads a partition to its end with a group's id."""
+    """Reads a partition to its end with a group's id; a refused topic goes before a refused group."""
+    refused_group: KafkaError | None = None
     consumer = Consumer(consumer_config(kafka, group_id=group) | {"enable.partition.eof": True})
     try:
         # A consumer of a topic that it may not even see waits for ever.
@@ -93,12 +95,28 @@ def read(kafka: Mapping[str, Any], topic: str, group: str) -> None:
             message = consumer.poll(WITHIN_S)
             assert message is not None, "nothing came"
             error = message.error()
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                return
-            if error is not None:
+            code = error.code() if error is not None else None
+            if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                refused_group = error
+            elif code == KafkaError._PARTITION_EOF:
+                break
+            elif error is not None:
                 raise KafkaException(error)
+        if refused_group is not None:
+            raise KafkaException(refused_group)
     finally:
         consumer.close()
+
+
+def begin_transactions(kafka: Mapping[str, Any], transactional_id: str) -> None:
+    """Takes a transactional id, which ends whatever another producer has open under it."""
+    at_most = {"transaction.timeout.ms": 10_000, "delivery.timeout.ms": 10_000}
+    own = {"transactional.id": transactional_id, "error_cb": lambda _: None, "log_level": 0}
+    producer = Producer(producer_config(kafka) | at_most | own)
+    try:
+        producer.init_transactions(WITHIN_S)
+    finally:
+        producer.close()
 
 
 def move(kafka: Mapping[str, Any], topic: str, group: str) -> None:

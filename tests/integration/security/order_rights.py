@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from tests.integration.security.conftest import move, read, send
+from tests.integration.security.conftest import begin_transactions, move, read, send
 
 from feedline.orders.topics import (
     BULK_GROUP,
@@ -29,9 +29,11 @@ OWN_GROUP = {
 }
 MAY: Mapping[Service, set[str]] = {
     Service.ORDER_ENTRY: {"read out", "write out", "read states"},
-    Service.ORDER_BULK: {"read bulk", "read out", "write out", "write ERROR", "move bulk"},
+    Service.ORDER_BULK: {
+        "read bulk", "read out", "write out", "write ERROR", "move bulk", "transact as bulk entry",
+    },
     Service.GATEWAY: {
-        "read out", "write executions", "read states", "write ERROR", "move gateway",
+        "read out", "write executions", "read states", "write states", "write ERROR", "move gateway",
     },
     Service.RECOVERY: {"read out", "read states", "read ERROR", "write executions"},
     Service.ORDER_TEST: {"write bulk"},
@@ -40,6 +42,14 @@ MAY: Mapping[Service, set[str]] = {
     Service.PRODUCER: set(),
     Service.MONITOR: set(),
 }  # fmt: skip
+NOBODY_MAY = {"transact as another"}
+# Each kind of attempt is refused for what it lacks, and for nothing else.
+REFUSED_FOR = {
+    "read": KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    "write": KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    "move": KafkaError.GROUP_AUTHORIZATION_FAILED,
+    "transact": KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
 
 
 def _move(kafka: Mapping[str, Any], topic: str, group: str) -> None:
@@ -57,11 +67,13 @@ def attempts_of(service: Service) -> Mapping[str, Callable[[Mapping[str, Any]], 
     for name in TOPICS.names:
         short = name.rpartition(".")[2]
         found[f"read {short}"] = lambda kafka, topic=name: read(kafka, topic, group)
-        if name != TOPICS.states:
-            # A compacted topic takes nothing without a key from anybody.
-            found[f"write {short}"] = lambda kafka, topic=name: send(kafka, topic)
+        # That an order which never was is forgotten: a compacted topic takes nothing without a key from anybody.
+        what = {"key": b"nobody", "value": None} if name == TOPICS.states else {}
+        found[f"write {short}"] = lambda kafka, topic=name, what=what: send(kafka, topic, **what)
     for group_of, topic, name in ((BULK_GROUP, TOPICS.bulk, "bulk"), (GATEWAY_GROUP, TOPICS.out, "gateway")):
         found[f"move {name}"] = lambda kafka, topic=topic, moved=group_of: _move(kafka, topic, moved)
+    for name, taken in (("bulk entry", "feedline-orders.bulk.rights"), ("another", "feedline-orders.rights")):
+        found[f"transact as {name}"] = lambda kafka, taken=taken: begin_transactions(kafka, taken)
     return found
 
 

@@ -4,6 +4,7 @@ the principal that an installation gives it; and what one sees whose rights are 
 from __future__ import annotations
 
 import gc
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 import snowflake.connector
+from fastapi.testclient import TestClient
 from tests.integration.security.conftest import send
-from tests.integration.security.order_rights import MAY, TOPICS, attempts_of, refused
+from tests.integration.security.order_rights import MAY, NOBODY_MAY, REFUSED_FOR, TOPICS, attempts_of, refused
 
 from feedline import cycle
 from feedline.batch.schemas import MANIFEST_SCHEMA, batch_schema, batch_subject, manifest_subject
@@ -23,6 +26,7 @@ from feedline.datagen import generate_day
 from feedline.errors import AuthenticationError, RegistryUnavailableError, TerminalError
 from feedline.kafka.admin import admin_client, ensure_topics, watermarks
 from feedline.kafka.registry import register_schema, registry_client
+from feedline.kafka.schema_topic import read_entries
 from feedline.local.order_services import BULK, ENGINE, ENTRY, GATEWAY, order_services_at, start_order_services
 from feedline.local.stack import StackConfig, down, up
 from feedline.orders.demo.flow import Pace, Tally, enter_in_bulk, enter_over_http
@@ -43,7 +47,9 @@ from feedline.provisioning.desired import read_desired
 from feedline.provisioning.installation import Installation
 from feedline.provisioning.state import Part
 from feedline.security.principals import Service
+from feedline.services import metadata_api
 from feedline.services.api_keys import add_key
+from feedline.services.auth import AccessConfig, Authenticator
 from feedline.services.roles import Role
 from feedline.settings import Settings
 from feedline.warehouse.connection import open_warehouse
@@ -135,6 +141,18 @@ def test_a_registry_whose_certificate_nobody_vouches_for_is_not_believed(setting
         register_schema(registry_client(trusting), batch_subject(feed), batch_schema(feed))
 
 
+def test_the_metadata_service_keeps_what_it_registers_where_loaders_look_it_up(settings, feed, tmp_path):
+    """Who registers writes the topic of schemas, which nobody else may."""
+    _, key = add_key(tmp_path / "keys.json", "engineer", Role.ENGINEER)
+    app = metadata_api.create_app(settings, Authenticator(AccessConfig(tmp_path / "keys.json")))
+    schema = {"type": "record", "name": "Kept", "fields": [{"name": "id", "type": "string"}]}
+    with TestClient(app, headers={"X-API-Key": key}) as service:
+        answer = service.post("/subjects/kept-value/versions", json={"schema": json.dumps(schema)})
+    assert answer.status_code == 200, answer.text
+    kept = read_entries(settings.acting_as("loader").kafka)
+    assert [(one.subject, one.by) for one in kept] == [("kept-value", "key:engineer")]
+
+
 @pytest.fixture(scope="module")
 def orders(settings):
     """The topics of orders, on few partitions."""
@@ -202,8 +220,36 @@ def test_orders_go_their_whole_way_each_service_as_its_own_principal(secured_sta
     assert books.balances, books
 
 
+def _open_content(file):
+    """What is in a file that others than its owner may read; nothing of one that is gone by now."""
+    try:
+        return file.read_bytes() if file.stat().st_mode & 0o077 else b""
+    except FileNotFoundError:
+        return b""
+
+
+def test_no_password_is_open_to_other_users_of_the_machine(secured_stack):
+    """Neither in a file that they may read, nor in the arguments of a process, which `ps` shows to all."""
+    home = secured_stack.home
+    secrets = {file.read_bytes().strip() for file in home.rglob("passwords/*") if file.is_file()}
+    secrets |= {file.read_bytes().strip().splitlines()[1] for file in home.rglob("*.key")}
+    assert len(secrets) > len(Service)
+
+    def holds(content):
+        return any(secret in content for secret in secrets)
+
+    assert all(holds(file.read_bytes()) and not file.stat().st_mode & 0o077 for file in home.rglob("passwords/*"))
+    # Indexes of the brokers' logs hold numbers, and are large and empty.
+    files = [file for file in home.rglob("*") if file.is_file() and file.suffix not in (".index", ".timeindex")]
+    assert any(_open_content(file) for file in files)
+    assert [str(file) for file in files if holds(_open_content(file))] == []
+    ours = [one for one in psutil.process_iter(["cmdline"]) if str(home) in " ".join(one.info["cmdline"] or ())]
+    assert len(ours) > 4
+    assert not any(holds(" ".join(one.info["cmdline"]).encode()) for one in ours)
+
+
 def test_a_service_of_orders_may_do_what_it_must_and_nothing_else(settings, orders):
-    found = {}
+    found, reasons = {}, {}
     with ThreadPoolExecutor(8) as pool:
         jobs = {
             (service, name): pool.submit(refused, attempt, settings.acting_as(service.removeprefix("feedline-")).kafka)
@@ -211,7 +257,11 @@ def test_a_service_of_orders_may_do_what_it_must_and_nothing_else(settings, orde
             for name, attempt in attempts_of(service).items()
         }
         for (service, name), job in jobs.items():
-            found.setdefault(service, set()).update({name} if job.result() is None else ())
-    # Each attempt is made by one at least who may: it is no refusal of something else.
-    assert set().union(*MAY.values()) == set(attempts_of(Service.GATEWAY))
+            code = job.result()
+            found.setdefault(service, set()).update({name} if code is None else ())
+            if code is not None:
+                reasons.setdefault(name.partition(" ")[0], set()).add(code)
+    # Each attempt is made by one at least who may, but those that nobody may: it is no refusal of something else.
+    assert set().union(*MAY.values(), NOBODY_MAY) == set(attempts_of(Service.GATEWAY))
     assert found == MAY
+    assert reasons == {kind: {code} for kind, code in REFUSED_FOR.items()}
