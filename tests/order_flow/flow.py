@@ -274,7 +274,16 @@ class Flow:
             self.given += events
             self.expected += [(one.order_id, one.sequence) for one in events]
 
+    @property
+    def unheld(self) -> set[tuple[str, int]]:
+        """What is sent of all that must be while nothing is answered: behind an order's first amendment or cancellation
+        nothing is."""
+        return {(order_id, sequence) for order_id, sequence in self.expected if sequence <= 2}
+
     # What is left
+
+    def booked(self) -> set[tuple[str, int]]:
+        return {(one.order_id, one.sequence) for one in self.book()}
 
     def book(self) -> list[Arrival]:
         return read_book(self.home / "engine") if (self.home / "engine" / "book.jsonl").exists() else []
@@ -304,8 +313,7 @@ class Flow:
 
     def settled(self) -> bool:
         """Whether every event that must be sent is in the book and has its report."""
-        booked = {(one.order_id, one.sequence) for one in self.book()}
-        if not set(self.expected) <= booked:
+        if not set(self.expected) <= self.booked():
             return False
         # Reading the whole topic is not cheap: not more often than this.
         time.sleep(0.4)

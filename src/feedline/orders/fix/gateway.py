@@ -50,6 +50,7 @@ class Gateway:
         self._outbox = Outbox(acting.kafka, acting.registry, topics)
         config = consumer_config(acting.kafka, group_id=policy.group) | {
             "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": int(policy.session_s * 1000),
             "fetch.wait.max.ms": 50,
             # Where a partition ends, behind the markers of transactions.
             "enable.partition.eof": True,
