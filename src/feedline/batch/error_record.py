@@ -9,10 +9,9 @@ second record of that could disagree with the tables.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from uuid import uuid5
 
 from feedline.batch.headers import JSON, BatchHeaders, KafkaHeaders
-from feedline.batch.identity import NAMESPACE, Delivery
+from feedline.batch.identity import Delivery, name_id
 from feedline.errors import CorruptBatchError, TerminalError
 
 # The batch index of a corrected record: it has no place among the micro-batches of its file. A manifest has -1.
@@ -88,12 +87,12 @@ class ErrorRecord:
 
 def line_id(delivery_id: str, sha256: str, line: int) -> str:
     """The id of the error of one line of a file with this SHA-256."""
-    return str(uuid5(NAMESPACE, f"{delivery_id}\x1f{sha256}\x1fline {line}"))
+    return name_id(f"{delivery_id}\x1f{sha256}\x1fline {line}")
 
 
 def place_id(origin: Origin) -> str:
     """The id of the error of a message whose own id cannot be read: the same whenever that message is read again."""
-    return str(uuid5(NAMESPACE, f"{origin.topic}\x1f{origin.partition}\x1f{origin.offset}"))
+    return name_id(f"{origin.topic}\x1f{origin.partition}\x1f{origin.offset}")
 
 
 def refused_batch(

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Any
-from uuid import uuid4, uuid5
+from uuid import uuid4
 
 import orjson
 from fastapi import Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from feedline.batch.identity import NAMESPACE
+from feedline.batch.identity import name_id
 from feedline.errors import BrokerUnavailableError
 from feedline.orders.entry.admission import Admission
 from feedline.orders.entry.bodies import Amendment, Cancellation, NewOrder, invalid, read_body, read_parameters
@@ -134,7 +134,7 @@ def _order_routes(app: FastAPI, names: OrderTopics) -> None:
         key = request.headers.get("idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
             raise ProblemError(400, "Idempotency-Key must be 1 to 200 printable ASCII characters")
-        order_id = str(uuid4() if key is None else uuid5(NAMESPACE, f"order\x1f{caller.name}\x1f{key}"))
+        order_id = str(uuid4()) if key is None else name_id(f"order\x1f{caller.name}\x1f{key}")
         event = _event(caller, order_id, EventKind.NEW, body, key)
         return await enter(request, event, contested=key is not None)
 

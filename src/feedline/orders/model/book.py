@@ -6,17 +6,18 @@ nothing in it is lost with a process.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
-from uuid import UUID
 
 from feedline.orders.model.life_cycle import DIGEST_BYTES, Accepted, Facts, OrderState, Status, Verdict, apply
 
 _HEAD = struct.Struct(f"<B{DIGEST_BYTES}s{DIGEST_BYTES}s")
 _EVENT = struct.Struct(f"<{DIGEST_BYTES}sIQ")
 _STATUSES = tuple(Status)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # Of an event that is known to have been, and not where it lies.
 UNKNOWN_OFFSET = 2**64 - 1
 
@@ -43,8 +44,8 @@ class Book:
     def __init__(self, orders: int, forgotten: Callable[[Iterable[int]], None] | None = None) -> None:
         self._half, self._forgotten = max(1, orders // 2), forgotten
         # Packed, because there are hundreds of thousands. When the young are a half, the old are forgotten.
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
+        self._young: dict[bytes | str, bytes] = {}
+        self._old: dict[bytes | str, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -90,11 +91,11 @@ class Book:
         )
         self._keep(_key(order_id), head + b"".join(events))
 
-    def _packed(self, key: bytes) -> bytes | None:
+    def _packed(self, key: bytes | str) -> bytes | None:
         found = self._young.get(key)
         return found if found is not None else self._old.get(key)
 
-    def _keep(self, key: bytes, packed: bytes) -> None:
+    def _keep(self, key: bytes | str, packed: bytes) -> None:
         self._young[key] = packed
         self._old.pop(key, None)
         if len(self._young) >= self._half:
@@ -108,12 +109,9 @@ def short_id(order_id: str) -> int:
     return hash(_key(order_id))
 
 
-def _key(order_id: str) -> bytes:
-    """Half the bytes for a UUID, which the ids made here are."""
-    try:
-        return UUID(order_id).bytes if len(order_id) == 36 else order_id.encode()
-    except ValueError:
-        return order_id.encode()
+def _key(order_id: str) -> bytes | str:
+    """Sixteen bytes for a UUID as the ids made here are written, else the id itself: no two ids have one key."""
+    return bytes.fromhex(order_id.replace("-", "")) if _UUID.fullmatch(order_id) else order_id
 
 
 def _unpack(packed: bytes) -> Known:

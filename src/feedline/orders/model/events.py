@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from uuid import uuid5
 
 import msgspec
 
-from feedline.batch.identity import NAMESPACE
+from feedline.batch.identity import name_id
 
 # The smallest steps of the amounts.
 QUANTITY, CASH, PRICE = Decimal("0.0001"), Decimal("0.01"), Decimal("0.000001")
@@ -162,4 +161,4 @@ class ExecutionReport:
 
 def event_id(order_id: str, sequence: int) -> str:
     """The id of an event whose entry gives none: the same whenever the same place of the same order is entered."""
-    return str(uuid5(NAMESPACE, f"order\x1f{order_id}\x1f{sequence}"))
+    return name_id(f"order\x1f{order_id}\x1f{sequence}")

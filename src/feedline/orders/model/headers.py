@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from uuid import uuid5
 
 from feedline.batch.headers import AVRO, KafkaHeaders
-from feedline.batch.identity import NAMESPACE
+from feedline.batch.identity import name_id
 from feedline.errors import CorruptBatchError
 from feedline.orders.model.events import EntrySource, EventKind, OrderEvent
 from feedline.orders.model.life_cycle import DIGEST_BYTES, Facts
@@ -42,7 +41,7 @@ def _trace(event_id: str, given: str | None) -> str:
         return given
     trace = event_id.replace("-", "").lower()
     if not _TRACE_ID.fullmatch(trace):
-        trace = uuid5(NAMESPACE, event_id).hex
+        trace = name_id(event_id).replace("-", "")
     return f"00-{trace}-{trace[:16]}-01"
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from string import ascii_uppercase
 
 from feedline.orders.model.events import (
@@ -23,6 +24,8 @@ from feedline.orders.model.events import (
 )
 
 MAX_SEQUENCE = 99_999
+# Instruments whose ISIN was looked at are remembered: far fewer are traded in a day.
+ISINS_KNOWN = 50_000
 # With a dash and a sequence behind it the id is a FIX ClOrdID.
 ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _EVENT_ID = re.compile(r"[A-Za-z0-9-]{1,40}")
@@ -137,6 +140,7 @@ def _exact(field: str, value: Decimal | None, step: Decimal) -> Iterator[Fault]:
         yield Fault(field, f"has more than {decimals} decimals")
 
 
+@lru_cache(maxsize=ISINS_KNOWN)
 def valid_isin(text: str) -> bool:
     """Whether the text is an ISIN with the right check digit."""
     if not _ISIN.fullmatch(text):
