@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from tests.integration.orders.order_world import events_of, messages_of
 from tests.unit.orders.orders_made import EQUITY, event
 
@@ -226,11 +226,20 @@ def test_a_group_that_does_not_know_what_was_entered_enters_nothing_again(bulk, 
     bulk.start()
     entered = len(bulk.await_out(len(list(lives(5)))))
     assert bulk.stop() == [0]
-    admin = admin_client(stack.settings.kafka)
+    admin, group = admin_client(stack.settings.kafka), BULK_GROUP + bulk.topics.prefix
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+    committed = asked[group].result(60).topic_partitions
     # As of a group of another name: this one has no offsets.
-    group = BULK_GROUP + bulk.topics.prefix
     admin.delete_consumer_groups([group])[group].result(60)
     assert bulk.start().wait(120) == 1
     told = capfd.readouterr().err
     assert f"the group {group} does not know how far: set its offset" in told
     assert len(bulk.out()) == entered
+    # The offset alone, and one too low: what was entered behind it is known by its order.
+    places = [TopicPartition(one.topic, one.partition, max(0, one.offset - 2)) for one in committed]
+    admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group].result(60)
+    bulk.start()
+    bulk.send([event(order_id="newer")])
+    bulk.await_out(entered + 1)
+    assert bulk.stop()[-1] == 0
+    assert len(bulk.out()) == entered + 1

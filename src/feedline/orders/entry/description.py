@@ -14,9 +14,9 @@ _KEY = {
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
     "description": "Names the order for this caller: the same request with the same key is the same order, answered "
-    "with 200, and another order under the key is answered with 422. So it is for half a million orders, and for a "
-    "million before them. With an older key, 201 is answered once more with the same order id: it is no second order, "
-    "and another order under it is refused later, which nobody is told.",
+    "with 200, and another order under the key is answered with 422. So it is for the last half million orders at "
+    "least. With an older key, 201 may be answered once more with the same order id: it is no second order; another "
+    "order under it is refused later, which nobody is told.",
 }
 _ENTERED = {
     "type": "object",
