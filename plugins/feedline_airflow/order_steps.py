@@ -124,13 +124,20 @@ def recover_orders() -> dict[str, int]:
 
     params = get_current_context()["params"]
     address, _, port = params["engine"].rpartition(":")
-    # A store of its own each time: the session begins with number 1 on both sides.
+    window = window_of(params)
+    # A store of its own each time: the session begins with number 1 on both sides, and what waited for it is asked for
+    # again.
     with tempfile.TemporaryDirectory(prefix="feedline-recovery-") as folder:
         session = SessionPolicy(
             sender="RECOVERY", targets=(params["target"],), folder=Path(folder), host=address, port=int(port)
         )
         found = recover(
-            task_settings(), OrderTopics(), window_of(params), Connection(session), dry_run=params["dry_run"]
+            task_settings(),
+            OrderTopics(),
+            window,
+            Connection(session),
+            dry_run=params["dry_run"],
+            lost_reports=window.end is None,
         )
     for one in found:
         if one.outcome is not Outcome.KNOWN:

@@ -24,12 +24,25 @@ from feedline.settings import load_settings
 Examples:
   feedline orders recover --from 2026-11-20T14:05:00-05:00 --dry-run
   feedline orders recover --from 2026-11-20T14:05:00-05:00 --to 2026-11-20T14:20:00-05:00
-  feedline orders recover --from 2026-11-20T14:05:00-05:00 --order 7f0c... --format json""",
+  feedline orders recover --from 2026-11-20T14:05:00-05:00 --order 7f0c... --format json
+  feedline orders recover --from 2026-11-20T14:05:00-05:00 --reports --stay 3600""",
 )
 @click.option("--from", "start", required=True, metavar="ISO", help="Entered at or after; ISO 8601 with a time zone.")
 @click.option("--to", "end", metavar="ISO", help="Entered before; else up to now.")
 @click.option("--order", metavar="ID", help="Only this order.")
 @click.option("--dry-run", is_flag=True, help="Ask the engine what it has, send nothing.")
+@click.option(
+    "--reports",
+    is_flag=True,
+    help="Also ask again for reports that are missing of orders entered in the window; not with --to.",
+)
+@click.option(
+    "--stay",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Seconds to take reports of the window's orders afterwards, until all are over.",
+)
 @click.option(
     "--engine",
     default=fix_address,
@@ -55,6 +68,8 @@ def recover_command(  # noqa: PLR0917 - click passes them by name
     end: str | None,
     order: str | None,
     dry_run: bool,
+    reports: bool,
+    stay: float,
     engine: str,
     name: str,
     target: str,
@@ -66,25 +81,44 @@ def recover_command(  # noqa: PLR0917 - click passes them by name
     """Send again what was entered in a span of time and the engine does not have, in sequence, marked, once.
 
     Asks the engine for every order message of the window whether it has it, over a session of its own: live flow goes
-    on. Running it again sends nothing twice. Ends with 4 when something was refused or not answered.
+    on. Running it again sends nothing twice, and takes what was reported meanwhile of orders that it had brought back;
+    --stay waits for that. Ends with 4 when something was refused or not answered.
     """
     address, _, port = engine.rpartition(":")
     if not address or not port.isdecimal():
         raise click.BadParameter("give host:port", param_hint="--engine")
+    if reports and end is not None:
+        raise click.BadParameter("an order's later events have to be looked at: leave --to out", param_hint="--reports")
     window = Window(start=_moment(start, "--from"), end=None if end is None else _moment(end, "--to"), order_id=order)
     session = SessionPolicy(
         sender=name, targets=(target,), folder=folder.absolute(), host=address, port=int(port), heartbeat_s=10
     )
-    found = recover(load_settings(settings), OrderTopics(prefix), window, Connection(session), dry_run=dry_run)
+    found = recover(
+        load_settings(settings),
+        OrderTopics(prefix),
+        window,
+        Connection(session),
+        dry_run=dry_run,
+        stay_s=stay,
+        lost_reports=reports,
+    )
+    ours = (Outcome.TAKEN, Outcome.REPORTED)
+    still_open = {one.sent.taken.event.order_id for one in found if one.outcome in ours and one.is_open}
     counts = Counter(one.outcome for one in found)
     if output_format == "json":
-        print_json({"counts": {outcome.name: counts[outcome] for outcome in Outcome}, "events": [*map(_line, found)]})
+        counted = {outcome.name: counts[outcome] for outcome in Outcome}
+        print_json({"counts": counted, "sent_again_and_open": len(still_open), "events": [*map(_line, found)]})
     else:
         shown = [one for one in found if one.outcome is not Outcome.KNOWN]
         if shown:
             columns = ["order", "sequence", "kind", "entered", "what", "text"]
             print_table(columns, [[_line(one)[column] for column in columns] for one in shown])
         say("; ".join(f"{count:,} {outcome}" for outcome, count in counts.items()) or "nothing was entered then")
+        if still_open:
+            say(
+                f"{len(still_open):,} orders that were sent again are open: until live flow sends their next event, "
+                f"their reports wait for the session {name}; the same command takes them, with --stay as they come"
+            )
     context.exit(INCOMPLETE if counts[Outcome.REFUSED] or counts[Outcome.UNANSWERED] else OK)
 
 

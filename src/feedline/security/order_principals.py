@@ -48,7 +48,7 @@ def order_rules(topics: OrderTopics, groups: str = "feedline.") -> list[Rule]:
         *each(gateway, "GROUP", [STATES_GROUP, MISSED_GROUP], "DESCRIBE"),
         # Passes over what was refused; joins no group.
         *each(recovery, "TOPIC", [out, states, topics.error], "READ", "DESCRIBE"),
-        *each(recovery, "TOPIC", [executions], "WRITE", "DESCRIBE"),
+        *each(recovery, "TOPIC", [executions], "READ", "WRITE", "DESCRIBE"),
         *each(recovery, "GROUP", [RECOVERY_GROUP, STATES_GROUP, ERRORS_GROUP], "DESCRIBE"),
         *each(Service.ORDER_TEST, "TOPIC", [topics.bulk], "WRITE", "DESCRIBE"),
         # Loads, and holds the books of a day together; its groups are those of its other rules.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +15,7 @@ from tests.integration.orders.order_world import PARTITIONS
 
 from feedline.orders.engine.book import Verdict
 from feedline.orders.model import EventKind
+from order_flow.fix_client import FixClient
 from order_flow.flow import RUN, Flow, event, flow, lives
 
 
@@ -65,7 +68,49 @@ def test_what_the_engine_lost_is_sent_again_once_while_live_flow_goes_on(running
 
     # What the engine says later of an order that was brought back comes to the session that brought it.
     cancelled = {one.order_id for one in lost if one.kind is EventKind.CANCEL}
-    resting = next(one.order_id for one in lost if one.order_id not in cancelled)
+    resting, other = [one for one in dict.fromkeys(one.order_id for one in lost) if one not in cancelled][:2]
     filled = running.control("/fill", {"order": resting})["reports"]
     assert recover(running, lost_since) == {"KNOWN": count + 2}
     assert set(filled) <= {one.exec_id for one in running.reports()}
+    with ThreadPoolExecutor() as pool:
+        stays = pool.submit(recover, running, lost_since, "--order", other, "--stay", "600")
+        filled = running.control("/fill", {"order": other, "quantity": "1"})["reports"]
+        running.wait_for(
+            lambda: set(filled) <= {one.exec_id for one in running.reports()}, "a fill is taken as it comes"
+        )
+        running.control("/fill", {"order": other})
+        assert stays.result(120)["KNOWN"], "when all are over it ends"
+
+
+def test_reports_that_were_lost_with_a_session_s_numbers_are_asked_for_again(running: Flow):
+    since = datetime.now(UTC)
+    orders = [event(f"rest-{number}", 1, EventKind.NEW) for number in range(6)]
+    running.produce(orders)
+    running.await_settled()
+    assert running.end("GATEWAY-1") == 0
+    running.start_gateway("GATEWAY-2")
+    running.produce([event("theirs", 1, EventKind.NEW)])
+    running.await_settled()
+
+    def fill(quantity: str) -> set[str]:
+        asked = [{"order": one.order_id, "quantity": quantity} for one in orders]
+        return {name for one in asked for name in running.control("/fill", one)["reports"]}
+
+    def reported() -> set[str]:
+        return {one.exec_id for one in running.reports()}
+
+    filled = fill("1")
+    with FixClient(running.ports["fix"]) as somebody:
+        # As the first gateway, whose store is lost, and whose partitions are the second one's.
+        somebody.logon((141, "Y"))
+    assert not filled & reported()
+    assert recover(running, since, "--reports", "--dry-run") == {"WOULD_ASK": 6, "KNOWN": 1}
+    assert recover(running, since, "--reports") == {"REPORTED": 6, "KNOWN": 1}
+    assert filled <= reported()
+    assert recover(running, since, "--reports") == {"KNOWN": 7}
+    # What comes now waits for the recovery's session, which begins anew where its store is not kept.
+    filled = fill("2")
+    shutil.rmtree(running.home / "recovery")
+    assert recover(running, since, "--reports") == {"REPORTED": 6, "KNOWN": 1}
+    assert filled <= reported()
+    assert running.check().clean, str(running.check())

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from queue import Empty
@@ -23,6 +24,7 @@ from feedline.orders.fix.dictionary import SOH, fields_of, parse
 from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.outbox import Outbox
 from feedline.orders.model import EventKind
+from feedline.orders.recovery.reported import Reported, reported_since
 from feedline.orders.recovery.window import Sent, Window, sent_in
 from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
@@ -32,6 +34,8 @@ LOGON_S = 20.0
 AHEAD = 200
 ASKED = ("55", "54", "1")
 _UNKNOWN_ORDER = "5"
+# OrdStatus of an order that is over: filled, cancelled, rejected, expired.
+_OVER = frozenset({"2", "4", "8", "C"})
 
 
 class Outcome(StrEnum):
@@ -42,25 +46,32 @@ class Outcome(StrEnum):
     TAKEN = "sent again and answered"
     REFUSED = "sent again and refused"
     UNANSWERED = "sent again, not answered in time"
+    WOULD_ASK = "its reports would be asked for again"
+    REPORTED = "its reports were asked for again"
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """One event and what became of it; text: the engine's words."""
+    """One event and what became of it; text: the engine's words; is_open: whether its order goes on at the engine, as
+    that said last."""
 
     sent: Sent
     outcome: Outcome
     text: str = ""
+    is_open: bool = False
 
 
 @dataclass(slots=True)
 class _Answers:
-    """What the engine says, by ClOrdID; of what was sent its words."""
+    """What the engine says, by ClOrdID; of what was sent its words. stands: by order, how it says that it stands;
+    reported: the same, by its reports."""
 
     unknown: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
     taken: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    stands: dict[str, Reported] = field(default_factory=dict)
+    reported: dict[str, Reported] = field(default_factory=dict)
 
 
 def recover(
@@ -71,8 +82,14 @@ def recover(
     *,
     dry_run: bool,
     answer_s: float = 60.0,
+    stay_s: float = 0.0,
+    lost_reports: bool = False,
 ) -> list[Recovered]:
-    """What became of every event of the window, each order's in sequence. answer_s: how long any answer is waited for.
+    """What became of every event of the window, each order's in sequence. answer_s: how long any answer is waited for;
+    stay_s: how long the reports of the window's orders are taken afterwards, until all are over: what the engine says
+    of an order that this session brought back comes to this session. lost_reports: of an order whose first event is in
+    the window, and of which the engine tells more than was published, the reports are asked for again; not of one with
+    an event that waits for its answer.
 
     Disturbs no live flow: it has a FIX session of its own, joins no group and commits nothing. Reports that come go to
     the topic of executions. Raises RetriableError when the engine does not answer.
@@ -90,6 +107,10 @@ def recover(
         missing = run.ask(events)
         if not dry_run:
             run.send([one for one in events if one.name in missing])
+        if lost_reports:
+            run.ask_for_reports(events, partial(reported_since, settings, topics, window.start), dry_run=dry_run)
+        if not dry_run:
+            run.stay({one.taken.event.order_id for one in events}, stay_s)
         done = [run.outcome(one, dry_run=dry_run) for one in events]
         if not outbox.flush(answer_s):
             raise RetriableError("the broker has not acknowledged every execution report: run it again")
@@ -130,6 +151,8 @@ class _Run:
         # This run's questions: answers to an earlier one's may still come, and say how it was then.
         self._asked: dict[str, str] = {}
         self._sent: dict[str, EventKind] = {}
+        # Orders whose reports are asked for again, or would be.
+        self._short: set[str] = set()
 
     def ask(self, events: Sequence[Sent]) -> set[str]:
         """The ClOrdIDs that the engine does not have. Raises RetriableError when it does not answer."""
@@ -182,16 +205,59 @@ class _Run:
         self._connection.send(message)
         return _Asked(one, (standing, terms), (event.sequence, asked))
 
+    def ask_for_reports(
+        self, events: Sequence[Sent], published: Callable[[set[str]], dict[str, Reported]], *, dry_run: bool
+    ) -> None:
+        """Sends once more, marked, what the engine has of orders of which it tells more than was published: it gives
+        their reports again."""
+        told = self._answers
+        whole = {one.taken.event.order_id for one in events if one.taken.event.sequence == 1}
+        waiting = {one.taken.event.order_id for one in events if not one.is_answered}
+        for order_id, reported in published((whole - waiting) & told.stands.keys()).items():
+            told.reported.setdefault(order_id, Reported()).add(reported)
+            if not told.reported[order_id].covers(told.stands[order_id]):
+                self._short.add(order_id)
+        if dry_run:
+            return
+
+        def copy(one: Sent) -> None:
+            message = self._parse(one.body)
+            message.getHeader().setField(97, "Y")
+            self._connection.send(message)
+
+        of_short = [one for one in events if one.taken.event.order_id in self._short and one.name in told.known]
+        self._in_turn(of_short, copy, lambda one: self._is_reported(one.taken.event.order_id))
+
+    def _is_reported(self, order_id: str) -> bool:
+        told = self._answers
+        return told.reported[order_id].covers(told.stands[order_id])
+
+    def stay(self, orders: set[str], for_s: float) -> None:
+        """Takes what the engine reports, until these orders are over or so long."""
+        deadline = time.monotonic() + for_s
+        while time.monotonic() < deadline and any(map(self._is_open, orders)):
+            self._take()
+
+    def _is_open(self, order_id: str) -> bool:
+        told = (self._answers.stands.get(order_id), self._answers.reported.get(order_id))
+        return not any(one is not None and one.is_over for one in told)
+
     def outcome(self, one: Sent, *, dry_run: bool) -> Recovered:
         told = self._answers
+        order_id = one.taken.event.order_id
+        is_open = self._is_open(order_id)
         if one.name not in told.unknown:
-            return Recovered(one, Outcome.KNOWN)
+            outcome = Outcome.KNOWN
+            if order_id in self._short:
+                outcome = Outcome.REPORTED if self._is_reported(order_id) else Outcome.UNANSWERED
+                outcome = Outcome.WOULD_ASK if dry_run else outcome
+            return Recovered(one, outcome, is_open=is_open)
         if dry_run:
             return Recovered(one, Outcome.WOULD_SEND)
         if one.name in told.refused:
             return Recovered(one, Outcome.REFUSED, told.refused[one.name])
         if one.name in told.taken:
-            return Recovered(one, Outcome.TAKEN, told.taken[one.name])
+            return Recovered(one, Outcome.TAKEN, told.taken[one.name], is_open)
         return Recovered(one, Outcome.UNANSWERED)
 
     def _in_turn(self, events: Sequence[Sent], do: Callable[[Sent], None], answered: Callable[[Sent], bool]) -> bool:
@@ -222,11 +288,16 @@ class _Run:
         if reports.is_status(fields):
             if self._asked.pop(fields.get("790", ""), None) is None:
                 return
-            (told.unknown if fields.get("103") == _UNKNOWN_ORDER else told.known).add(name)
+            is_known = fields.get("103") != _UNKNOWN_ORDER
+            (told.known if is_known else told.unknown).add(name)
+            if is_known:
+                stands = Reported(Decimal(fields.get("14") or 0), fields.get("39") in _OVER)
+                told.stands.setdefault(name.rpartition("-")[0], Reported()).add(stands)
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
         report = reports.report_of(fields, self._connection.name)
+        told.reported.setdefault(report.order_id, Reported()).take(report)
         rejected = fields["35"] == reports.CANCEL_REJECT
         kind = self._sent.get(name)
         if kind is not None and reports.answers(report, kind):

@@ -42,7 +42,8 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Sent:
     """An event that a gateway has sent, or will. entered_ms: when it was entered; standing, terms: under which sequence
-    and with which terms the engine had the order then; body: its FIX message as it was."""
+    and with which terms the engine had the order then; body: its FIX message as it was; is_answered: whether the
+    gateways have the engine's answer to it."""
 
     taken: Taken
     entered_ms: int
@@ -50,6 +51,7 @@ class Sent:
     standing: int
     terms: str
     body: str
+    is_answered: bool
 
 
 def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Callable[[str], Any]) -> list[Sent]:
@@ -87,7 +89,9 @@ def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Call
             parse(body)
         except SchemaMismatchError:
             continue
-        found.append(Sent(one, entered, cl_ord_id(order_id, sequence), standing, terms.get(order_id, asked), body))
+        is_answered = held is not None and held.state.sequence >= sequence and not held.state.status.is_pending
+        name = cl_ord_id(order_id, sequence)
+        found.append(Sent(one, entered, name, standing, terms.get(order_id, asked), body, is_answered))
         if sequence not in rejected:
             terms[order_id] = asked
     return found

@@ -1,0 +1,54 @@
+"""What `orders.executions` tells of orders, to be held against what the engine says of them now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from feedline.consumer.spans import read_spans
+from feedline.errors import CorruptBatchError
+from feedline.kafka.admin import offsets_at, watermarks
+from feedline.orders.fix.reports import final_of
+from feedline.orders.model import ExecutionReport, decode_report
+from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
+from feedline.settings import Settings
+
+
+@dataclass(slots=True)
+class Reported:
+    """filled: the most that a report tells as filled; is_over: whether one says that the order is over."""
+
+    filled: Decimal = Decimal(0)
+    is_over: bool = False
+
+    def take(self, report: ExecutionReport) -> None:
+        self.add(Reported(report.cum_qty, final_of(report) is not None))
+
+    def add(self, other: Reported) -> None:
+        self.filled = max(self.filled, other.filled)
+        self.is_over |= other.is_over
+
+    def covers(self, other: Reported) -> bool:
+        return self.filled >= other.filled and self.is_over >= other.is_over
+
+
+def reported_since(
+    settings: Settings, topics: OrderTopics, since: datetime, orders: Collection[str]
+) -> dict[str, Reported]:
+    """Of each of these orders, by the reports that were published since then. Raises BrokerUnavailableError."""
+    kafka = settings.acting_as("recovery").kafka
+    starts = offsets_at(kafka, topics.executions, since)
+    ends = {partition: high for partition, (_, high) in watermarks(kafka, topics.executions, starts).items()}
+    spans = {partition: (start, ends[partition]) for partition, start in starts.items()}
+    found = {order: Reported() for order in orders}
+    for message in read_spans(kafka, topics.executions, spans, group=RECOVERY_GROUP):
+        of_order = found.get((message.key() or b"").decode(errors="replace"))
+        if of_order is None:
+            continue
+        try:
+            of_order.take(decode_report(message.value()))
+        except CorruptBatchError:
+            continue
+    return found
