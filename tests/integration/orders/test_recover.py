@@ -82,6 +82,7 @@ def test_what_the_engine_lost_is_sent_again_once_while_live_flow_goes_on(running
         assert stays.result(120)["KNOWN"], "when all are over it ends"
 
 
+@pytest.mark.long
 def test_reports_that_were_lost_with_a_session_s_numbers_are_asked_for_again(running: Flow):
     since = datetime.now(UTC)
     orders = [event(f"rest-{number}", 1, EventKind.NEW) for number in range(6)]
