@@ -47,13 +47,14 @@ class Message:
 
 @dataclass
 class Broker:
-    """messages: by partition the offsets that have one; ends; committed: the group's offsets; ours: the partitions that
-    the group has given to the client."""
+    """messages: by partition the offsets that have one; ends; committed: the group's offsets, and metadata beside
+    them; ours: the partitions that the group has given to the client."""
 
     messages: dict[int, list[int]]
     ends: dict[int, int]
     committed: dict[int, int] = field(default_factory=dict)
     ours: set[int] = field(default_factory=set)
+    metadata: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def holding(cls, **counts):
@@ -196,7 +197,11 @@ class Client:
         self.readings[place.partition].begin(place.offset)
 
     def committed(self, places, timeout):
-        return [at(one.partition, self.broker.committed.get(one.partition, -1001)) for one in places]
+        committed, metadata = self.broker.committed, self.broker.metadata
+        return [
+            TopicPartition(TOPIC, p, committed.get(p, -1001), metadata.get(p) or "")
+            for p in (one.partition for one in places)
+        ]
 
     def get_watermark_offsets(self, place, timeout):
         return 0, self.broker.ends[place.partition]
@@ -207,6 +212,7 @@ class Client:
             refused = KafkaError(KafkaError.ILLEGAL_GENERATION)
         else:
             self.broker.committed.update({one.partition: one.offset for one in offsets})
+            self.broker.metadata.update({one.partition: one.metadata for one in offsets})
         if asynchronous:
             self.queue.append(lambda: self.on_commit(refused, offsets))
             return None

@@ -83,12 +83,21 @@ class Gateway(Parts):
 
     def __init__(self, kept, session, store):
         self.kept, self.waiting, self.heard = kept, [], kept.durable
-        inherited = kept.metadata
-        super().__init__(
-            Holding(PARTITION, OffsetTracker(kept.committed), inherited, inherited, dict(kept.states), kept.committed),
-            session,
-            store,
+        super().__init__(self.as_it_was_left(), session, store)
+
+    def as_it_was_left(self):
+        """The partition as whoever takes it finds it."""
+        kept = self.kept
+        return Holding(
+            PARTITION, OffsetTracker(kept.committed), kept.metadata, kept.metadata, dict(kept.states), kept.committed
         )
+
+    def lose_and_take(self):
+        """The partition goes without a word. It comes back when all that was written is acknowledged."""
+        self.flight.drop({PARTITION})
+        while self.waiting:
+            self.acknowledge()
+        self.one = self.as_it_was_left()
 
     # Session
 
@@ -113,6 +122,10 @@ class Gateway(Parts):
 
     def commit(self):
         self.kept.committed, self.kept.metadata = self.one.tracker.next_offset, self.one.intent
+
+    def done(self, holding, offset):
+        if holding is self.one:
+            holding.tracker.complete(offset)
 
     # Broker
 
@@ -163,6 +176,8 @@ class Gateway(Parts):
 
     def settle(self):
         for _ in range(20 * len(self.kept.events) + 400):
+            if self.heard > len(self.kept.engine.numbered):
+                self.flight.ask_again(0)
             for step in (self.read, self.flight.send, self.hear, self.acknowledge, self.answers.release_early):
                 step()
         self.commit()
@@ -201,6 +216,29 @@ def test_a_gateway_killed_anywhere_sends_each_event_once_in_sequence_and_settles
             kept.durable = len(kept.engine.numbered) + 1
     last = Gateway(kept, "GATEWAY-1", "store" if same_store else "last")
     last.settle()
+    all_is_well(last)
+
+
+@given(st.integers(0, 2**32))
+def test_a_gateway_that_loses_its_partition_and_gets_it_back_sends_nothing_twice_unmarked_and_settles_all(seed):
+    chance = random.Random(seed)
+    kept = Kept(lives(chance), chance)
+    gateway = Gateway(kept, "GATEWAY-1", "store")
+    for life in range(chance.randint(1, 3)):
+        if life:
+            gateway.die(chance)
+            gateway = Gateway(kept, "GATEWAY-1", "store")
+        for _ in range(chance.randint(0, 4)):
+            for _ in range(chance.randint(0, 30)):
+                gateway.turn(chance)
+            gateway.lose_and_take()
+    gateway.settle()
+    all_is_well(gateway)
+
+
+def all_is_well(last):
+    """Every event is committed, and booked or refused, once."""
+    kept = last.kept
     assert kept.committed == len(kept.events)
     assert last.answers.first_pending is None
     assert last.one.waiting_count == 0

@@ -170,7 +170,14 @@ class Answers:
         if final is not None:
             latest = replace(latest, state=conclude(latest.state, final))
         self._keep(holding, event.order_id, latest)
-        return latest if latest.state.sequence == event.sequence else outgoing.held
+        held = latest if latest.state.sequence == event.sequence else outgoing.held
+        # An earlier event of a partition that came back may be answered after a later one: the state stays ahead.
+        ahead = holding.ahead.pop(event.order_id, held)
+        if ahead.state.sequence > held.state.sequence:
+            held = latest if latest.state.sequence == ahead.state.sequence else ahead
+        if self._flight.is_outstanding(event.order_id):
+            holding.ahead[event.order_id] = held
+        return held
 
     def _conclude(self, order_id: str, final: Status | None) -> None:
         """A later report of an order says that it is over."""

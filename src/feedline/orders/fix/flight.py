@@ -7,6 +7,7 @@ docs/decisions/0018-offset-and-fix-number-move-together.md.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,11 @@ class Flight:
         self._unanswered: Counter[str] = Counter()
         # Events that have a number in the store of an earlier run, until they are read again.
         self._numbered: dict[tuple[int, int], int] = {}
+        # Events that this run has sent, or an earlier one may have, and that are not settled. Of a partition that goes
+        # and comes back the group's intent does not tell them from what was never sent: it is this gateway's own.
+        self._perhaps_sent: set[tuple[int, int]] = set()
+        # Those that were read again and wait for the engine's word, by ClOrdID, with the time since when.
+        self._awaited: dict[str, float] = {}
         # Whether what the engine says of them still comes: until all is read again that may have been sent.
         self._said_again = True
         # Which store that is, and after which logon it was looked at.
@@ -95,7 +101,8 @@ class Flight:
 
     def expect(self, holding: Holding, outgoing: Outgoing) -> None:
         """To be sent; or sent by an earlier run of this gateway, whose session delivers it, and to be answered. When it
-        is read so late that its answer may have come already, it is sent again, marked, and answered again."""
+        is read so late, or a second time, that its answer may have come already, it is sent again, marked, and answered
+        again."""
         self._unanswered[outgoing.taken.event.order_id] += 1
         inherited, session = holding.inherited, self._connection.name
         number = self._numbered.pop(outgoing.place, 0)
@@ -103,14 +110,32 @@ class Flight:
         if is_sent and self._said_again:
             outgoing.number = number
             self._wait_for(outgoing)
+            self._awaited[outgoing.name] = time.monotonic()
             self._counts["numbered_before"] += 1
             return
-        outgoing.resend = is_sent or inherited.perhaps_sent(outgoing.taken.offset, session, self.store)
+        before = is_sent or outgoing.place in self._perhaps_sent
+        outgoing.resend = before or inherited.perhaps_sent(outgoing.taken.offset, session, self.store)
+        if outgoing.resend:
+            self._perhaps_sent.add(outgoing.place)
         self._ready.append(outgoing)
 
     def caught_up(self) -> None:
         """All is read again that may have been sent before this start."""
         self._said_again = False
+
+    def ask_again(self, within_s: float) -> None:
+        """Sends again, marked, what an earlier run has sent and the engine has said nothing of for so long while the
+        session was on. Its answer may have become durable while the partition was nobody's: then it is not said again
+        by itself, and the event would wait for good."""
+        now = time.monotonic()
+        if not self.may_send:
+            self._awaited = dict.fromkeys(self._awaited, now)
+            return
+        for name in [name for name, since in self._awaited.items() if now - since >= within_s]:
+            del self._awaited[name]
+            self._counts["asked_again_late"] += 1
+            logger.warning("the engine has not answered %s, which an earlier run has sent: it is sent again", name)
+            self.send_again(self._in_flight[name])
 
     def send(self) -> None:
         """Sends what is ready and may be, after the group knows that it is about to be."""
@@ -144,6 +169,7 @@ class Flight:
     def _wait_for(self, outgoing: Outgoing) -> None:
         self._in_flight[outgoing.name] = outgoing
         self._numbers[outgoing.number] = outgoing.name
+        self._perhaps_sent.add(outgoing.place)
 
     def begin_anew(self) -> bool:
         """After a logon: whether the session's numbers were reset and its store emptied. Then what is not answered is
@@ -172,18 +198,25 @@ class Flight:
 
     def _take_back(self, outgoing: Outgoing) -> None:
         self._in_flight.pop(outgoing.name, None)
+        self._awaited.pop(outgoing.name, None)
         self._numbers.pop(outgoing.number, None)
         outgoing.resend, outgoing.number = True, 0
 
     def answered(self, outgoing: Outgoing) -> None:
         """It has its answer, which is not settled yet: it counts as in flight until `forget`."""
         outgoing.answered = True
+        self._awaited.pop(outgoing.name, None)
         self._less(outgoing)
 
     def forget(self, outgoing: Outgoing) -> None:
-        """It is done with, or somebody else's."""
+        """It is done with."""
+        self._perhaps_sent.discard(outgoing.place)
+        self._land(outgoing)
+
+    def _land(self, outgoing: Outgoing) -> None:
         if self._in_flight.pop(outgoing.name, None) is not None and not outgoing.answered:
             self._less(outgoing)
+        self._awaited.pop(outgoing.name, None)
         self._numbers.pop(outgoing.number, None)
 
     def leave(self, partitions: set[int] | None) -> None:
@@ -198,7 +231,7 @@ class Flight:
         """Those partitions are somebody else's: nothing of them is sent or waited for any more."""
         self.leave(partitions)
         for outgoing in [one for one in self._in_flight.values() if one.place[0] in partitions]:
-            self.forget(outgoing)
+            self._land(outgoing)
 
     def waits_for(self, partitions: set[int] | None) -> bool:
         """Whether something sent of these partitions, of any for None, is not settled."""

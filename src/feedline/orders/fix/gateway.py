@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 REPORTS_A_TURN = 2_000
 MESSAGES_A_TURN = 500
+# For the word on an event that an earlier run has sent; it comes with the session's own resending, right after logon.
+ANSWER_S = 30.0
 
 
 class Gateway:
@@ -56,7 +58,9 @@ class Gateway:
             "enable.partition.eof": True,
         }
         self._consumer = Consumer(config)
-        self._owned = Ownership(self._consumer, acting.kafka, topics, drain=self._drain, dropped=self._drop)
+        self._owned = Ownership(
+            self._consumer, acting.kafka, topics, drain=self._drain, dropped=self._drop, written=self._outbox.flush
+        )
         self._parse: Callable[[str], Any] = partial(parse, sender=connection.name, target=connection.target)
         self.counts: Counter[str] = Counter()
         self._flight = Flight(connection, self._owned, self._parse, policy.max_in_flight, self.counts)
@@ -108,6 +112,7 @@ class Gateway:
         self._pump()
         self._expire()
         self._ask_what_was_missed()
+        self._flight.ask_again(ANSWER_S)
         self._flight.send()
         self._throttle()
         now = time.monotonic()

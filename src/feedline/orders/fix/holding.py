@@ -68,7 +68,8 @@ class Parked:
 class Holding:
     """One partition. committed, intent: as the group has them; inherited: what an earlier owner was about to send;
     parked: events that miss an earlier one; waiting: events of orders that wait for an answer of the engine, as they
-    came; looked_at: whether it is known that no report of its orders was lost, or they are asked for."""
+    came; ahead: of orders with events that are not answered, the state after the last that is; looked_at: whether it is
+    known that no report of its orders was lost, or they are asked for."""
 
     partition: int
     tracker: OffsetTracker
@@ -79,6 +80,7 @@ class Holding:
     looked_at: bool = False
     parked: dict[str, list[Parked]] = field(default_factory=dict)
     waiting: dict[str, list[Taken]] = field(default_factory=dict)
+    ahead: dict[str, Held] = field(default_factory=dict)
     final: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:

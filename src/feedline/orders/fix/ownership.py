@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from feedline.consumer.tracker import OffsetTracker
-from feedline.errors import FeedlineError, RetriableError
+from feedline.errors import BrokerUnavailableError, FeedlineError, RetriableError
 from feedline.kafka.assignment import take_up
 from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Holding
@@ -40,7 +40,8 @@ _TOO_LATE = frozenset(
 class Ownership:
     """The holdings of one gateway; of its thread only. failure: raised by a callback, which librdkafka cannot pass on.
 
-    drain: waits for what is in flight of partitions that go; dropped: told that they have gone.
+    drain: waits for what is in flight of partitions that go; dropped: told that they have gone; written: waits so many
+    seconds until all that this gateway has written is acknowledged, and says whether it is.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Ownership:
         *,
         drain: Callable[[set[int] | None], None],
         dropped: Callable[[set[int]], None],
+        written: Callable[[float], bool],
     ) -> None:
         self._consumer, self._kafka, self._topics = consumer, kafka, topics
-        self._drain, self._tell = drain, dropped
+        self._drain, self._tell, self._written = drain, dropped, written
         self._holdings: dict[int, Holding] = {}
         self._paused: set[int] = set()
         self.failure: BaseException | None = None
@@ -164,6 +166,14 @@ class Ownership:
 
     def _take(self, numbers: list[int]) -> list[Holding]:
         deadline = time.monotonic() + TRY_FOR_S
+        # A partition that comes back begins with the states that were written under its last claim, not with older ones
+        # which those would follow.
+        if not self._written(TRY_FOR_S):
+            raise BrokerUnavailableError(
+                f"what was written is not acknowledged after {TRY_FOR_S:g} s: start the gateway again when the broker "
+                "answers",
+                topic=self._topics.states,
+            )
         while True:
             try:
                 asked = [TopicPartition(self._topics.out, number) for number in numbers]
