@@ -41,6 +41,12 @@ class Message:
     def key(self):
         return None
 
+    def value(self):
+        return None
+
+    def headers(self):
+        return None
+
     def __len__(self):
         return 10
 
@@ -82,10 +88,10 @@ class Reading:
 
 
 class Client:
-    """For Consumer of confluent_kafka; group members but one."""
+    """For Consumer of confluent_kafka. ends: as `enable.partition.eof`."""
 
-    def __init__(self, broker):
-        self.broker = broker
+    def __init__(self, broker, *, ends=True):
+        self.broker, self._ends = broker, ends
         # Messages with their version, and callbacks.
         self.queue = deque()
         self.readings = {}
@@ -106,7 +112,11 @@ class Client:
         for offset in [one for one in self.broker.messages[partition] if one >= reading.position][:count]:
             self.queue.append((Message(partition, offset), reading.version))
             reading.position = offset + 1
-        if not any(one >= reading.position for one in self.broker.messages[partition]) and reading.ended != end:
+        if (
+            self._ends
+            and not any(one >= reading.position for one in self.broker.messages[partition])
+            and reading.ended != end
+        ):
             reading.position = reading.ended = end
             self.queue.append((Message(partition, end, KafkaError(KafkaError._PARTITION_EOF)), reading.version))
 
