@@ -97,7 +97,8 @@ class Client:
         self.readings = {}
         self._versions = {}
         self.on_commit = None
-        self.closed = False
+        # Whether the client has still to hear of a change; the group makes the next one after it.
+        self.changing = False
 
     # What the test does.
 
@@ -142,7 +143,10 @@ class Client:
     def _later(self, served, then):
         """then: what happens next, within the same call if it goes on so long."""
 
+        self.changing = True
+
         def callback():
+            self.changing = False
             served()
             if then is not None:
                 then()
@@ -229,6 +233,3 @@ class Client:
         if refused is not None:
             raise KafkaException(refused)
         return offsets
-
-    def close(self):
-        self.closed = True
