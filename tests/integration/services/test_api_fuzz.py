@@ -67,9 +67,11 @@ def test_nothing_that_the_document_allows_breaks_the_service(name, request):
     broken = []
     for found in schemathesis.openapi.from_dict(document).get_all_operations():
         operation = found.ok()
+        # Where there is nothing to vary, one request is all requests.
+        varied = operation.body or operation.path_parameters or operation.query
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=EXAMPLES if varied else 1,
             deadline=None,
             database=None,
             derandomize=True,
