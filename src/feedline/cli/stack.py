@@ -9,6 +9,7 @@ import click
 
 from feedline.cli.output import INCOMPLETE, format_option, print_json, print_table, say
 from feedline.local.airflow import airflow_login
+from feedline.local.airflow_parts import RUNNING
 from feedline.local.stack import AIRFLOW, KAFKA, REGISTRY, WAREHOUSE, ServiceStatus, StackConfig, down, status, up
 
 HOME = Path(".local")
@@ -101,10 +102,11 @@ Examples:
 @format_option
 @click.pass_context
 def status_command(context: click.Context, *, home: Path, output_format: str) -> None:
-    """Show every service, its health, address and memory. Exit code 4 when one that was started is not healthy."""
+    """Show every service, its health, address and memory. Exit code 4 when one that was started is not healthy
+    or has died; one that died is started again with `feedline stack up`, a part of Airflow by itself."""
     services = status(home)
     show(home, services, output_format)
-    if not all(s.healthy for s in services if s.running or s.name != AIRFLOW):
+    if not all(s.healthy for s in services if s.running or s.died or s.name != AIRFLOW):
         context.exit(INCOMPLETE)
 
 
@@ -121,11 +123,17 @@ def show(home: Path, services: list[ServiceStatus], output_format: str) -> None:
         ("service", "state", "address", "MB", "log"),
         [(s.title, _state(s), s.address, round(s.memory_mb) if s.running else None, s.log) for s in services],
     )
+    for part in (part for service in services for part in service.parts):
+        if part.restarts or part.state != RUNNING:
+            ended = "" if part.exit_code is None else f", last ended with {part.exit_code}"
+            click.echo(f"Airflow's {part.name}: {part.state}, started again {part.restarts} times{ended}: {part.log}")
+    if any(service.died for service in services):
+        click.echo("Read the log of what died, then start it again: feedline stack up")
     if login:
         click.echo(f"Airflow login: user {login[0]}, password {login[1]}")
 
 
 def _state(service: ServiceStatus) -> str:
     if not service.running:
-        return "stopped"
+        return "died" if service.died else "stopped"
     return "healthy" if service.healthy else "not healthy"

@@ -1,4 +1,4 @@
-"""Airflow as `airflow standalone`: API server, scheduler, Dag processor and triggerer in one family of processes."""
+"""Airflow: API server, scheduler, Dag processor and triggerer in one family of processes."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def start_airflow(config: AirflowConfig, home: Path) -> Process:
     airflow_login(config.folder)
     return start_process(
         "airflow",
-        [Path(sys.executable).parent / "airflow", "standalone"],
+        [sys.executable, "-m", "feedline.local.airflow_parts", config.folder, config.log.parent],
         home=home,
         port=config.port,
         log=config.log,

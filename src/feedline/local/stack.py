@@ -12,6 +12,7 @@ from typing import Any
 from feedline.kafka.schema_fallback import CACHE_FOLDER, TOPIC
 from feedline.kafka.schema_topic import SCHEMA_TOPIC
 from feedline.local.airflow import AirflowConfig, airflow_healthy, await_airflow, start_airflow
+from feedline.local.airflow_parts import RUNNING, Part, read_parts
 from feedline.local.cache import Report
 from feedline.local.kafka import KafkaConfig, await_kafka, kafka_healthy, start_kafka
 from feedline.local.order_services import ORDER_TITLES, order_service_healthy
@@ -81,7 +82,8 @@ class StackConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service as it is now; memory_mb counts its children, and pages that they share once."""
+    """One service as it is now; memory_mb counts its children, and pages that they share once. died: it was started,
+    nobody stopped it, and it is gone; parts: those that Airflow has, with their last exit code and their log."""
 
     name: str
     title: str
@@ -92,6 +94,8 @@ class ServiceStatus:
     address: str | None
     memory_mb: float
     log: str | None
+    died: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,9 @@ def status(home: Path) -> list[ServiceStatus]:
 
 def _service_status(home: Path, name: str, process: Process | None) -> ServiceStatus:
     if process is None or not is_ours(process.pid, home):
-        return ServiceStatus(name, title(name), False, False, None, None, None, 0.0, None)  # noqa: FBT003
+        log = process.log if process else None
+        return ServiceStatus(name, title(name), False, False, None, None, None, 0.0, log, died=process is not None)  # noqa: FBT003
+    parts = tuple(read_parts(home / AIRFLOW)) if name == AIRFLOW else ()
     secured = is_secured(home)
     http = f"http://{HOST}:{process.port}"
     kind = name.partition("-")[0]
@@ -237,13 +243,14 @@ def _service_status(home: Path, name: str, process: Process | None) -> ServiceSt
     return ServiceStatus(
         name=name,
         title=title(name),
-        healthy=check(),
+        healthy=check() and all(part.state == RUNNING for part in parts),
         running=True,
         pid=process.pid,
         port=process.port,
         address=address,
         memory_mb=round(memory_mb(process, home), 1),
         log=process.log,
+        parts=parts,
     )
 
 

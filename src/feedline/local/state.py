@@ -49,7 +49,7 @@ def write_state(home: Path, state: State) -> None:
     write_json(home / STATE, {"processes": processes, "ports": dict(state.ports)})
 
 
-def write_json(file: Path, document: Mapping[str, Any]) -> None:
+def write_json(file: Path, document: Mapping[str, Any] | list[dict[str, Any]]) -> None:
     """Writes a file that only its owner may read, whole or not at all."""
     partial = file.with_name(f"{file.name}.partial")
     partial.unlink(missing_ok=True)
