@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.unit.consumer.driven import Driven
 from tests.unit.consumer.scripted_client import Broker, Client
 
-from feedline.consumer.pipeline_policy import Ordering
 from feedline.errors import BrokerUnavailableError
 
 PARTITIONS = (0, 1)
@@ -33,9 +32,13 @@ class Fleet(RuleBasedStateMachine):
         self.everything_is_done_in_the_end()
         self.patch.undo()
 
-    @initialize(ordering=st.sampled_from([Ordering.NONE, Ordering.PARTITION, Ordering.TOPIC]))
-    def begin(self, ordering):
-        self.driven = Driven(self.client, self.patch, ordering=ordering, positions=self.positions)
+    @initialize()
+    def begin(self):
+        self.driven = Driven(self.client, self.patch, positions=self.positions)
+        for partition in PARTITIONS:
+            self.is_sent(partition, 6, 0)
+        self.client.assign_later(*PARTITIONS)
+        self.driven.turn()
 
     def positions(self, _places):
         if self.unknown:
@@ -52,6 +55,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(partition=partitions, count=st.integers(1, 5))
     def comes(self, partition, count):
         self.client.fetch(partition, count)
+        self.driven.turn()
 
     @rule()
     def turns(self):
