@@ -30,6 +30,7 @@ from feedline.errors import (
 )
 from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.kafka.assignment import take_up
+from feedline.kafka.bounded import within
 from feedline.kafka.config import consumer_config, producer_config
 from feedline.kafka.errors import translate
 from feedline.orders.bulk.lane import INVALID, UNREADABLE, Due, Fate, Lane, LanePolicy, Taken, default_policy
@@ -236,7 +237,7 @@ class BulkEntry:
             marks = [(lane.partition, *lane.progress.mark()) for lane in self._lanes.values()]
             offsets = [TopicPartition(self._topics.bulk, p, offset, metadata) for p, offset, metadata in marks]
             group = consumer.consumer_group_metadata()
-            self._call(lambda left: producer.send_offsets_to_transaction(offsets, group, left))
+            self._call(lambda left: self._send_offsets(producer, offsets, group, left))
             self._call(producer.commit_transaction)
         except KafkaException as failure:
             error = failure.args[0]
@@ -250,6 +251,14 @@ class BulkEntry:
             self._counts["transactions"] += 1
             for _, due in found:
                 self._counts[due.fate.value] += 1
+
+    def _send_offsets(self, producer: Producer, offsets: list[TopicPartition], group: Any, left: float) -> None:
+        # Twice the half is when the broker gives the transaction up.
+        within(
+            min(left, self._policy.transaction_s / 2),
+            lambda timeout: producer.send_offsets_to_transaction(offsets, group, timeout),
+            "adding offsets to a transaction",
+        )
 
     def _produce(self, producer: Producer, partition: int, due: Due) -> None:
         taken = due.taken

@@ -1,0 +1,46 @@
+"""A call of the Kafka client that never returns costs bulk entry a producer, and no event."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from confluent_kafka import KafkaException
+from tests.unit.orders.test_bulk_claims import Transactions, World
+
+from feedline.orders.bulk.delays import read_delay
+from feedline.orders.bulk.lane import LanePolicy
+from feedline.orders.bulk.service import BulkPolicy
+
+
+class Stuck(Transactions):
+    """Waits for a coordinator that is away, whatever the timeout: librdkafka's issue 5456."""
+
+    def __init__(self, broker):
+        super().__init__(broker)
+        self.back, self.returned = threading.Event(), threading.Event()
+
+    def send_offsets_to_transaction(self, offsets, group, left):
+        self.back.wait(60)
+        super().send_offsets_to_transaction(offsets, group, left)
+        self.returned.set()
+
+
+def test_a_transaction_whose_offsets_are_never_taken_is_done_again_by_another_producer(monkeypatch, tmp_path):
+    one = World(monkeypatch, tmp_path)
+    lane = LanePolicy(read_delay("0"))
+    one.entry._policy = BulkPolicy(lane=lane, linger_s=0.0, idle_commit_s=1e-9, transaction_s=0.2)
+    stuck, one.transactions = Stuck(one.broker), Transactions(one.broker)
+    one.transactions.init_transactions = lambda _left: None
+    monkeypatch.setattr(one.entry, "_producer", lambda: one.transactions)
+    one.client.assign_later(0)
+    one.step()
+    one.client.fetch(0)
+    with pytest.raises(KafkaException) as failure:
+        one.entry._step(one.client, stuck)
+    assert one.entry._renewed(failure.value, one.client) is one.transactions
+    stuck.back.set()
+    assert stuck.returned.wait(10)
+    one.settle()
+    assert one.is_well
+    assert stuck.published == []
