@@ -16,9 +16,11 @@ import uuid
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import BinaryIO
 
 from feedline.batch.control_file import ControlFile, ControlledFile, delivery_folder, read_control_file
 from feedline.batch.identity import Cycle
+from feedline.batch.landed_file import open_landed
 from feedline.errors import ConfigurationError, ControlMismatchError
 from feedline.producer.source_files import DeliverySource
 
@@ -87,7 +89,7 @@ def archived_deliveries(archive: Path, feed: str, business_date: date) -> list[D
 def _controls(archive: Path, feed: str, business_date: date) -> Iterator[Path]:
     folder = _folder(archive, feed, business_date)
     found = [path for path in folder.glob(f"*/*{CONTROL_SUFFIX}") if not path.parent.name.startswith(_UNFINISHED)]
-    yield from sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    yield from sorted(found, key=lambda path: (path.lstat().st_mtime_ns, path.name))
 
 
 def _folder(archive: Path, feed: str, business_date: date) -> Path:
@@ -96,7 +98,7 @@ def _folder(archive: Path, feed: str, business_date: date) -> Path:
 
 def _copy(origin: Path, copy: Path, said: ControlledFile, feed: str) -> None:
     digest = hashlib.sha256()
-    with origin.open("rb", buffering=0) as source, copy.open("xb", buffering=0) as target:
+    with _opened(origin, feed) as source, copy.open("xb", buffering=0) as target:
         while piece := source.read(COPY_BYTES):
             digest.update(piece)
             view = memoryview(piece)
@@ -107,6 +109,15 @@ def _copy(origin: Path, copy: Path, said: ControlledFile, feed: str) -> None:
         raise ControlMismatchError(
             "the file is no longer the one that its control file names: it was not archived", feed=feed, file=said.name
         )
+
+
+def _opened(origin: Path, feed: str) -> BinaryIO:
+    try:
+        return open_landed(origin)
+    except OSError as error:
+        raise ControlMismatchError(
+            f"the file can no longer be read: {error.strerror}: it was not archived", feed=feed, file=origin.name
+        ) from error
 
 
 def _document(control: ControlFile) -> bytes:

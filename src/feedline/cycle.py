@@ -7,6 +7,7 @@ plan begins at the checkpoints, and a load that finds its work done changes noth
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ def find_delivery(
 
     Raises ControlMismatchError when neither has them.
     """
-    if control_path(settings.landing, feed.name, business_date).exists():
+    if os.path.lexists(control_path(settings.landing, feed.name, business_date)):
         return find_source(settings.landing, feed.name, business_date, cycle)
     kept = archived_deliveries(settings.archive_folder, feed.name, business_date)
     if not any(source.control.cycle is cycle for source in kept):

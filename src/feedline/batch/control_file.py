@@ -13,6 +13,7 @@ from typing import Any
 
 from feedline.batch.control_totals import add_exact
 from feedline.batch.identity import Cycle, Delivery, delivery_of
+from feedline.batch.landed_file import open_landed
 from feedline.errors import ControlMismatchError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -74,13 +75,15 @@ def read_control_file(path: Path) -> ControlFile:
     """The control file at `path`; raises ControlMismatchError when there is none, it cannot be read or it
     contradicts itself."""
     try:
-        document = json.loads(path.read_bytes(), parse_float=Decimal)
+        with open_landed(path) as file:
+            document = json.loads(file.read(), parse_float=Decimal)
     except FileNotFoundError:
         raise ControlMismatchError(
             "there is no control file: the delivery has not arrived, or its sender did not finish it", file=str(path)
         ) from None
     except (OSError, ValueError) as error:
-        raise ControlMismatchError(f"the control file cannot be read: {error}", file=str(path)) from error
+        told = error.strerror if isinstance(error, OSError) else error
+        raise ControlMismatchError(f"the control file cannot be read: {told}", file=str(path)) from error
     try:
         control = _control(document)
     except KeyError as error:

@@ -177,7 +177,7 @@ def _landed_at(one: LandedDelivery) -> datetime | None:
         [one.control, *(one.source.path(file) for file in one.source.control.files)] if one.source else [one.control]
     )
     try:
-        return datetime.fromtimestamp(max(file.stat().st_ctime for file in files), UTC)
+        return datetime.fromtimestamp(max(file.lstat().st_ctime for file in files), UTC)
     except FileNotFoundError:
         return None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from feedline.batch.control_file import intraday_control_paths
 from feedline.batch.identity import Cycle
+from feedline.batch.landed_file import landed_bytes, open_landed
 from feedline.errors import ControlMismatchError
 from feedline.producer.source_files import DeliverySource, source_at
 
@@ -18,7 +19,7 @@ from feedline.producer.source_files import DeliverySource, source_at
 class LandedDelivery:
     """A small delivery whose files are all there, or one that cannot be used, with the reason in `refused`.
 
-    fingerprint: of the control file's content; a corrected one has another.
+    fingerprint: of the control file's content, or why it cannot be read; a corrected one has another.
     """
 
     control: Path
@@ -40,10 +41,15 @@ def unknown_of(landed: Collection[LandedDelivery], known: Collection[str]) -> tu
 def _landed(landing: Path, feed: str, business_date: date) -> Iterator[LandedDelivery]:
     for path in intraday_control_paths(landing, feed, business_date):
         try:
-            fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            with open_landed(path) as file:
+                fingerprint = _fingerprint(file.read())
             source = source_at(path, feed, business_date, Cycle.INTRADAY)
         except FileNotFoundError:
             # Withdrawn since the folder was listed.
+            continue
+        except OSError as error:
+            told = f"the control file cannot be read: {error.strerror} [feed={feed}, file={path}]"
+            yield LandedDelivery(path, _fingerprint(told.encode()), refused=told)
             continue
         except ControlMismatchError as error:
             yield LandedDelivery(path, fingerprint, refused=str(error))
@@ -52,9 +58,15 @@ def _landed(landing: Path, feed: str, business_date: date) -> Iterator[LandedDel
             yield LandedDelivery(path, fingerprint, source)
 
 
+def _fingerprint(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def _is_whole(source: DeliverySource) -> bool:
-    """A file that is longer than announced keeps nobody waiting: producing it is refused with the reason."""
+    """A file that is longer than announced, or no plain file, keeps nobody waiting: producing it is refused with the
+    reason."""
     try:
-        return all(source.path(file).stat().st_size >= file.size for file in source.control.files)
+        sizes = [landed_bytes(source.path(file)) for file in source.control.files]
     except FileNotFoundError:
         return False
+    return all(size is None or size >= said.size for size, said in zip(sizes, source.control.files, strict=True))

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from feedline.batch.control_file import ControlFile, ControlledFile, control_path, read_control_file
 from feedline.batch.identity import Cycle
+from feedline.batch.landed_file import open_landed
 from feedline.errors import ControlMismatchError, SchemaMismatchError, SourceChangedError
 
 READ_BYTES = 1 << 20
@@ -171,7 +172,7 @@ class SourceFile:
 def open_source(path: Path, said: ControlledFile, feed: str) -> Iterator[SourceFile]:
     """The file at `path`, open and verified; raises ControlMismatchError when it is missing or another."""
     try:
-        stream = path.open("rb", buffering=0)
+        stream = open_landed(path)
     except OSError as error:
         raise ControlMismatchError(
             f"the control file names a file that cannot be read: {error.strerror}", feed=feed, file=path.name

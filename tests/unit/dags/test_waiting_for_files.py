@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 from datetime import date
 
 import pytest
@@ -77,6 +78,20 @@ def test_a_file_longer_than_announced_is_not_waited_for_because_producing_it_is_
     sender.send_file()
     sender.send_control(size=10)
     assert not look(sender.landing, "accounts", DAY).missing
+
+
+def test_what_is_no_plain_file_is_not_waited_for_because_reading_it_is_refused(sender, tmp_path):
+    from feedline.errors import ControlMismatchError
+    from feedline_airflow.landing import look
+
+    os.mkfifo(sender.folder / "accounts_20261120_001.jsonl")
+    sender.send_control()
+    assert not look(sender.landing, "accounts", DAY).missing
+    control = control_path(sender.landing, "accounts", DAY)
+    control.unlink()
+    control.symlink_to(tmp_path / "nothing")
+    with pytest.raises(ControlMismatchError, match="symbolic link"):
+        look(sender.landing, "accounts", DAY)
 
 
 def test_files_that_only_the_archive_has_are_not_waited_for(sender, tmp_path):
