@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from feedline.errors import BrokerUnavailableError
+from feedline.errors import AuthenticationError, BrokerUnavailableError
 from feedline.kafka.errors import translate
 from feedline.security.principals import Rule
 
@@ -41,8 +41,11 @@ def new_password() -> str:
 def set_passwords(admin: AdminClient, passwords: Mapping[str, str]) -> None:
     """Makes these SCRAM-SHA-512 users, or gives them new passwords; returns when the cluster says that it has them.
 
-    An open connection stays open; every new one needs the new password. Raises what `translate` makes of a refusal.
+    An open connection stays open; every new one needs the new password. Raises AuthenticationError when the
+    principal may not give passwords, and what `translate` makes of a refusal.
     """
+    if passwords:
+        require_cluster_rights(admin, AclOperation.ALTER)
     changes: list[UserScramCredentialAlteration] = [
         UserScramCredentialUpsertion(user, ScramCredentialInfo(_MECHANISM, ITERATIONS), password.encode())
         for user, password in passwords.items()
@@ -53,15 +56,21 @@ def set_passwords(admin: AdminClient, passwords: Mapping[str, str]) -> None:
 
 
 def users(admin: AdminClient) -> set[str]:
-    """The names of all SCRAM users."""
+    """The names of all SCRAM users; raises AuthenticationError when the principal may not see them."""
+    # The client does not survive the refusal of this request: it ends the whole process.
+    require_cluster_rights(admin, AclOperation.DESCRIBE)
     # One future when nobody is named.
     described: Any = admin.describe_user_scram_credentials(request_timeout=REQUEST_SECONDS)
     return set(_result(described))
 
 
 def put_rules(admin: AdminClient, wanted: Iterable[Rule]) -> list[Rule]:
-    """Makes the rules that are missing; returns those that were made, when every broker that is asked shows them."""
-    missing = sorted(set(wanted) - current_rules(admin))
+    """Makes the rules that are missing; returns those that were made, when every broker that is asked shows them.
+
+    Raises AuthenticationError, before anything is changed, when the principal may not see or make rules.
+    """
+    require_cluster_rights(admin, AclOperation.DESCRIBE, AclOperation.ALTER)
+    missing = sorted(set(wanted) - _rules_shown(admin))
     if missing:
         for future in admin.create_acls([_binding(rule) for rule in missing], request_timeout=REQUEST_SECONDS).values():
             _result(future)
@@ -70,8 +79,9 @@ def put_rules(admin: AdminClient, wanted: Iterable[Rule]) -> list[Rule]:
 
 
 def remove_rules(admin: AdminClient, unwanted: Iterable[Rule]) -> list[Rule]:
-    """Takes these rules away; returns those that were there."""
-    found = sorted(set(unwanted) & current_rules(admin))
+    """Takes these rules away; returns those that were there. Raises what `put_rules` raises."""
+    require_cluster_rights(admin, AclOperation.DESCRIBE, AclOperation.ALTER)
+    found = sorted(set(unwanted) & _rules_shown(admin))
     filters = [
         AclBindingFilter(
             ResourceType[rule.resource], rule.name, ResourcePatternType[rule.pattern], f"User:{rule.principal}", "*",
@@ -86,7 +96,31 @@ def remove_rules(admin: AdminClient, unwanted: Iterable[Rule]) -> list[Rule]:
 
 
 def current_rules(admin: AdminClient) -> set[Rule]:
-    """Every rule of the cluster that allows something to a user from any host."""
+    """Every rule of the cluster that allows something to a user from any host.
+
+    Raises AuthenticationError when the principal may not see them.
+    """
+    # The client makes an empty answer of the refusal of this request: every rule would pass for missing.
+    require_cluster_rights(admin, AclOperation.DESCRIBE)
+    return _rules_shown(admin)
+
+
+def require_cluster_rights(admin: AdminClient, *needed: AclOperation) -> None:
+    """Raises AuthenticationError, which names them, when the principal has not all these rights on the cluster.
+
+    A cluster without an authorizer gives everybody every right.
+    """
+    described = _result(admin.describe_cluster(include_authorized_operations=True, request_timeout=REQUEST_SECONDS))
+    # None for a principal without any.
+    missing = [one.name for one in needed if one not in (described.authorized_operations or ())]
+    if missing:
+        raise AuthenticationError(
+            f"this principal has not the right to {' and '.join(missing)} on the cluster itself, without which users "
+            "and rules cannot be seen or changed: grant it, or act as the principal of provisioning"
+        )
+
+
+def _rules_shown(admin: AdminClient) -> set[Rule]:
     anything: Any = None
     every = AclBindingFilter(
         ResourceType.ANY,
@@ -112,7 +146,7 @@ def current_rules(admin: AdminClient) -> set[Rule]:
 
 def _await(admin: AdminClient, made: set[Rule]) -> None:
     deadline = time.monotonic() + SEEN_WITHIN_S
-    while not made <= current_rules(admin):
+    while not made <= _rules_shown(admin):
         if time.monotonic() > deadline:
             raise BrokerUnavailableError("the cluster took the access rules but does not show them yet: try again")
         time.sleep(0.1)

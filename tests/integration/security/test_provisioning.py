@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from confluent_kafka import KafkaException
 
 from feedline.catalog import load_catalog
@@ -12,13 +13,14 @@ from feedline.errors import AuthenticationError
 from feedline.provisioning.apply import apply
 from feedline.provisioning.desired import read_desired
 from feedline.provisioning.installation import Installation
-from feedline.provisioning.state import Part
+from feedline.provisioning.state import Desired, Part
 from feedline.security.cluster_access import new_password
-from feedline.security.principals import Service
+from feedline.security.principals import Rule, Service
 from feedline.security.secret_file import write_secret
 from feedline.settings import Settings
 
 NAME = "custodian-two"
+RULE = Rule("somebody", "TOPIC", "of-somebody", "READ")
 
 
 def _refused(attempt, *arguments):
@@ -55,3 +57,25 @@ def test_a_client_is_let_in_for_its_topic_and_nothing_else(secured, attempts, tm
     assert {one.risk.value for one in leaving.plan().changes} == {"caution"}
     apply(leaving.plan(), leaving, tmp_path / "leaving")
     assert leaving.plan().changes == ()
+
+
+def _asking_as(secured, service):
+    kafka = secured.kafka(service)
+    return Settings(kafka=kafka, registry={}, warehouse={}, landing=Path("landing"), principals={"provisioning": kafka})
+
+
+@pytest.mark.parametrize("part", [Part.USERS, Part.RULES])
+def test_whoever_may_not_see_users_or_rules_is_told_the_right_and_gets_no_plan(part, secured):
+    wanted = Desired(users={"somebody": {"file": "/nowhere"}}, rules=frozenset({RULE}))
+    system = Installation(_asking_as(secured, Service.PRODUCER), wanted, [part])
+    with pytest.raises(AuthenticationError, match="right to DESCRIBE on the cluster"):
+        system.plan()
+
+
+def test_whoever_may_only_look_gets_the_plan_and_changes_nothing(secured, tmp_path):
+    system = Installation(_asking_as(secured, Service.MONITOR), Desired(rules=frozenset({RULE})), [Part.RULES])
+    found = system.plan()
+    assert [one.target for one in found.changes] == [str(RULE)]
+    with pytest.raises(AuthenticationError, match="right to ALTER on the cluster"):
+        apply(found, system, tmp_path / "journal")
+    assert system.plan().changes == found.changes
