@@ -69,5 +69,6 @@ def _json(message: LoggedMessage) -> str:
         "number": int(message.value("34") or 0),
         "type": message.kind,
         "flags": message.flags,
+        "whole": message.whole,
     }
     return json.dumps({**head, "fields": dict(message.named())})

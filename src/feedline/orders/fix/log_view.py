@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 from feedline.errors import ConfigurationError
 from feedline.orders.fix.dictionary import SOH, names
 from feedline.security.visible import visible
 
-_LINE = re.compile(r"^(\d{8}-\d\d:\d\d:\d\d\.\d{3})\d* : (8=FIX.*)$")
+# The message that QuickFIX wrote says itself how many bytes follow, so that a line end in a value is not its end.
+_HEAD = re.compile(rb"(\d{8}-\d\d:\d\d:\d\d\.\d{3})\d* : 8=FIX[^\x01\n]{1,16}\x019=(\d{1,9})\x01")
+_TAIL = re.compile(rb"10=\d{1,9}\x01\n\Z")
 # Of the session, and said elsewhere in the line.
 _HIDDEN = frozenset({"8", "9", "10", "34", "35", "43", "49", "52", "56", "97"})
 _FOLLOW_S = 0.3
@@ -21,10 +24,12 @@ _SECRET = frozenset({"554"})
 
 @dataclass(frozen=True, slots=True)
 class LoggedMessage:
-    """One message of the log. fields: tags and values in their order."""
+    """One message of the log. fields: tags and values in their order; whole: not so for a line that begins like a
+    message and is none, of which nothing is told."""
 
     at: str
     fields: tuple[tuple[str, str], ...]
+    whole: bool = True
 
     def value(self, tag: str) -> str:
         return next((value for name, value in self.fields if name == tag), "")
@@ -58,6 +63,8 @@ class LoggedMessage:
         )
 
     def __str__(self) -> str:
+        if not self.whole:
+            return f"{self.at} (a line that begins like a message and is not a whole one: look into the file)"
         flags = f" [{self.flags}]" if self.flags else ""
         told = " ".join(f"{name}={value}" for name, value in self.named())
         line = f"{self.at} {self.value('49')}->{self.value('56')} #{self.value('34')}{flags} {self.kind} {told}"
@@ -78,13 +85,11 @@ def read_log(
     places = dict.fromkeys(files, 0)
     while True:
         for file in files:
-            # A message ends where QuickFIX ended its line, not at a carriage return that somebody sent.
-            with file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-                lines.seek(places[file])
-                while (line := lines.readline()).endswith("\n"):
-                    places[file] = lines.tell()
-                    message = parse_line(line)
-                    if message is not None and keep(message):
+            with file.open("rb") as log:
+                log.seek(places[file])
+                while (message := _next(log, wait=follow)) is not None:
+                    places[file] = log.tell()
+                    if message and keep(message):
                         yield message
         if not follow:
             return
@@ -93,10 +98,28 @@ def read_log(
         places = {file: places.get(file, 0) for file in files}
 
 
-def parse_line(line: str) -> LoggedMessage | None:
-    """A message of QuickFIX's log; None for another line."""
-    found = _LINE.match(line.rstrip("\n"))
-    if found is None:
+def _next(log: BinaryIO, *, wait: bool) -> LoggedMessage | Literal[False] | None:
+    """The next message; False for a line of something else, None when there is no more line. wait: the rest of a
+    message may still come."""
+    line = log.readline()
+    if not line.endswith(b"\n"):
         return None
-    pairs = (part.split("=", 1) for part in found[2].split(SOH) if "=" in part)
-    return LoggedMessage(found[1], tuple((tag, value) for tag, value in pairs))
+    head = _HEAD.match(line)
+    if head is None:
+        return False
+    at, after_line = head[1].decode(), log.tell()
+    end = head.end() + int(head[2])
+    while len(line) <= end:
+        more = log.readline()
+        if not more.endswith(b"\n"):
+            if wait:
+                return None
+            break
+        line += more
+    if not _TAIL.match(line, end):
+        # Cut off by a kill, or not QuickFIX's: what follows is taken line by line again.
+        log.seek(after_line)
+        return LoggedMessage(at, (), whole=False)
+    start = line.index(b"8=FIX")
+    pairs = (part.split("=", 1) for part in line[start:-1].decode(errors="replace").split(SOH) if "=" in part)
+    return LoggedMessage(at, tuple((tag, value) for tag, value in pairs))
