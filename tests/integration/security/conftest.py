@@ -34,6 +34,8 @@ from feedline.security.principals import Service, custodian_rules, rules
 
 WITHIN_S = 30.0
 OURS_TO_MAKE = "SPARE.LATER"
+# Where schemas are looked up while the registry is away.
+KEPT_SCHEMAS = "feedline.schemas"
 # The groups of those who have but one.
 GROUPS = {
     "feedline-watcher": "feedline.watch",
@@ -70,7 +72,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         give_access(plan, [*map(str, Service), found.custodian], allowed)
         admin = admin_client(plan.admin)
         ensure_topics(admin, topics)
-        names = [NewTopic(name, 1, 3) for name in (found.foreign, "kafkasql-journal")]
+        names = [NewTopic(name, 1, 3) for name in (found.foreign, "kafkasql-journal", KEPT_SCHEMAS)]
         for future in admin.create_topics(names).values():
             future.result(WITHIN_S)
         yield found
@@ -207,6 +209,10 @@ ATTEMPTS: Mapping[str, Callable[[Secured, dict[str, Any]], None]] = {
     "send refused records": lambda c, kafka: send(kafka, c.topic.error_topic),
     "send elsewhere": lambda c, kafka: send(kafka, c.foreign),
     "send schemas": lambda _, kafka: send(kafka, "kafkasql-journal"),
+    "read schemas": lambda _, kafka: read(kafka, "kafkasql-journal", "feedline.any"),
+    "keep schemas": lambda _, kafka: send(kafka, KEPT_SCHEMAS),
+    "read kept schemas": lambda _, kafka: read(kafka, KEPT_SCHEMAS, "feedline.schemas.rights"),
+    "transact as bulk entry": lambda _, kafka: begin_transactions(kafka, "feedline-orders.bulk.rights"),
     "read records": lambda c, kafka: read(kafka, c.topic.name, GROUPS.get(kafka["sasl.username"], "feedline.any")),
     "read refused records": lambda c, kafka: read(
         kafka, c.topic.error_topic, GROUPS.get(kafka["sasl.username"], "feedline.any")
