@@ -113,7 +113,8 @@ def _cut_off(run: Run, node: int, *, bug: str | None) -> None:
     world.network.held.clear()
     world.network.isolate(host_of(node), others)
     run.fault(f"network cut between broker {node} and the others")
-    run.wait(14)
+    run.wait_for(lambda: not world.leads(node, run.workload.feed.topic.name), "another broker leads")
+    run.wait(2)
     held = {"-".join(sorted(link)): count for link, count in world.network.held.items()}
     run.fault("network healed", **held)
     assert held

@@ -12,6 +12,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import snowflake.connector
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from fault.network import Network
 from fault.workload import Workload, make_feed
@@ -20,7 +22,7 @@ from feedline.catalog import Catalog
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.kafka.registry import register_schema, registry_client
 from feedline.local.cluster import Cluster, NodePorts, behind, plan_cluster
-from feedline.local.ports import choose_ports
+from feedline.local.ports import HOST, choose_ports
 from feedline.local.process import Process, ServiceNotReadyError, is_ours, marked_processes, stop_processes
 from feedline.local.registry import RegistryConfig, await_registry, start_registry
 from feedline.local.warehouse import WarehouseConfig, await_warehouse, connection_arguments, start_warehouse
@@ -72,6 +74,17 @@ class World:
         finally:
             connection.close()
         return Workload(feed, folder / "landing"), folder
+
+    def leads(self, node: int, topic: str) -> bool:
+        """Whether the broker leads a partition of the topic as its peers see it; as long as they do not say, too."""
+        peers = ",".join(f"{HOST}:{ports.broker}" for other, ports in self.cluster.config.told.items() if other != node)
+        # A client of its own each time: after the first answer it would ask any broker.
+        client = AdminClient({**self.settings.kafka, "bootstrap.servers": peers})
+        try:
+            partitions = client.list_topics(topic, timeout=5).topics[topic].partitions.values()
+        except KafkaException:
+            return True
+        return any(one.leader in (node, -1) for one in partitions)
 
     def mend(self) -> None:
         """Takes every fault back: the network whole, every broker and the registry up."""

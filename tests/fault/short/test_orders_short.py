@@ -21,7 +21,7 @@ def test_services_that_are_ended_and_killed_while_a_broker_is_down_lose_and_doub
         run.kill("GATEWAY-1")
         flow.start_gateway("GATEWAY-2")
         for name in ("entry-0", "bulk"):
-            run.end(name)
+            run.end(name, broker_down=True)
             flow.again(name)
             flow.produce(lives(20, seed + len(name)), topic=run.topics.bulk)
             run.await_acknowledged(30)
