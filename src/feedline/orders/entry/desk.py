@@ -45,7 +45,7 @@ ELSEWHERE = (
     "the order was entered in bulk, and is amended and cancelled there: send the event to the topic of bulk entry"
 )
 # Between looks at what the broker has said, while requests are at work, and while none is.
-BUSY_S, IDLE_S = 0.005, 0.01
+BUSY_S, IDLE_S = 0.003, 0.01
 
 
 class OutcomeUnknownError(RetriableError):
