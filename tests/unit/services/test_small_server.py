@@ -10,7 +10,7 @@ from feedline import small_server as module
 from feedline.small_server import small_server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def port():
     with small_server(lambda *asked: (200, "text/plain", asked[2]), "127.0.0.1", 0, name="test") as bound:
         yield bound
