@@ -20,9 +20,11 @@ class Claim:
     __slots__ = (
         "aside",
         "at_end",
+        "begun",
         "closing",
         "committed",
         "displaced",
+        "doubted",
         "end",
         "failing",
         "generation",
@@ -51,6 +53,8 @@ class Claim:
         # Set by a handler that finds that the partition begins elsewhere by now; it is then placed anew.
         self.displaced = False
         self.at_end = False
+        # Whether what was read first lay at its start; or beyond it, and again when it was read a second time.
+        self.begun = self.doubted = False
         # Messages in handlers' hands, and batches waiting for another attempt; guarded by the schedule's lock.
         self.in_hand = 0
         self.failing = 0

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
+from feedline.consumer.beginning import begins_astray
 from feedline.consumer.claim import Claim, Entry
 from feedline.consumer.handling import Handler, Handling, OnPoison
 from feedline.consumer.ownership import REQUEST_S, Ownership, Positions
@@ -214,11 +215,16 @@ class PipelinedConsumer:
     def _intake(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         taken: list[Entry] = []
         ended: list[Claim] = []
+        # Read from somewhere else than their start: nothing more of this call counts for them.
+        astray: set[Claim] = set()
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             claim = self._ownership.claim((topic, partition))  # type: ignore[arg-type]
             error = message.error()
-            if error is not None:
+            is_read = offset is not None and (error is None or error.code() == KafkaError._PARTITION_EOF)
+            if claim is not None and is_read and (claim in astray or begins_astray(consumer, claim, offset)):  # type: ignore[arg-type]
+                astray.add(claim)
+            elif error is not None:
                 self._event(consumer, error, claim, offset)
             # Of a partition set aside the reading is set back when it goes on.
             elif claim is None or claim.aside or offset is None or claim.finished:

@@ -60,3 +60,31 @@ def test_a_message_that_was_polled_before_a_partition_changed_hands_is_not_of_it
     driven.settle()
     assert sorted(set(driven.handled[0])) == [0, 1, 2, 3, 4]
     assert client.broker.committed == {0: 5}
+
+
+@pytest.mark.parametrize("most", [1, 1_000])
+def test_a_partition_that_the_client_begins_at_another_offset_is_read_from_its_own(world, most):
+    """Where an earlier assignment had pointed: the first that comes is a later message, or the end."""
+    client, driven = world(p0=5, p1=5)
+    client.assign_later(0, 1)
+    driven.turn()
+    client.readings[0].position = 5
+    client.readings[1].position = 3
+    for partition in (0, 1):
+        client.fetch(partition, most)
+    driven.turn()
+    driven.work()
+    driven.turn()
+    assert not any(client.broker.committed.values())
+    driven.settle()
+    assert (driven.handled[0], driven.handled[1]) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    assert client.broker.committed == {0: 5, 1: 5}
+
+
+def test_offsets_that_no_message_has_are_passed_when_they_were_read_twice(world):
+    client, driven = world(p0=5, p1=3)
+    client.broker.messages.update({0: [2, 3, 4], 1: []})
+    client.assign_later(0, 1)
+    driven.settle()
+    assert (driven.handled[0], driven.handled[1]) == ([2, 3, 4], [])
+    assert client.broker.committed == {0: 5, 1: 3}
