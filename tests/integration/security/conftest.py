@@ -101,7 +101,14 @@ def read(kafka: Mapping[str, Any], topic: str, group: str) -> None:
     consumer = Consumer(consumer_config(kafka, group_id=group) | {"enable.partition.eof": True})
     try:
         # A consumer of a topic that it may not even see waits for ever.
-        seen = consumer.list_topics(topic, timeout=WITHIN_S).topics[topic]
+        deadline = time.monotonic() + WITHIN_S
+        while True:
+            seen = consumer.list_topics(topic, timeout=WITHIN_S).topics[topic]
+            # A broker may not have heard yet of a topic that was made a moment ago.
+            fresh = seen.error is not None and seen.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not fresh or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
         if seen.error is not None:
             raise KafkaException(seen.error)
         consumer.assign([TopicPartition(topic, 0, 0)])
