@@ -17,6 +17,7 @@ from feedline.orders.topics import OrderTopics
 from feedline.orders.warehouse.tables import provision_order_tables
 from feedline.services.api_keys import add_key
 from feedline.services.roles import Role
+from order_flow.flow import flow
 
 _numbers = itertools.count(1)
 
@@ -54,6 +55,13 @@ def settings_file(stack, tmp_path):
     file = tmp_path / "settings.json"
     file.write_text((stack.home / "settings.json").read_text())
     return file
+
+
+@pytest.fixture
+def the_flow(stack, topics, settings_file, tmp_path):
+    """Orders without any service yet; whatever a test starts of them is gone after it."""
+    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as made:
+        yield made
 
 
 @pytest.fixture

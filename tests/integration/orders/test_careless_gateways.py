@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.orders.order_world import PARTITIONS
 
-from order_flow.flow import Flow, flow, lives
+from order_flow.flow import Flow, lives
 from order_flow.gateway_process import Bug
 
 
 @pytest.fixture
-def running(stack, topics, settings_file, tmp_path):
-    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as made:
-        made.start_engine("--answer", "partial")
-        yield made
+def running(the_flow):
+    # Orders stay open: what is filled takes no further event.
+    the_flow.start_engine("--answer", "partial")
+    return the_flow
 
 
 @pytest.mark.long

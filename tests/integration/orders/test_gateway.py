@@ -7,24 +7,22 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from tests.integration.orders.order_world import PARTITIONS
 
 from feedline.orders.engine.book import Verdict
 from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.model import EventKind, ExecType
 from order_flow.fix_client import FixClient, new_order
-from order_flow.flow import Flow, event, flow, lives
+from order_flow.flow import Flow, event, lives
 from order_flow.gateway_process import Step
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
 
 
 @pytest.fixture
-def running(stack, topics, settings_file, tmp_path):
-    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as made:
-        # Orders stay open: what is filled takes no further event.
-        made.start_engine("--answer", "partial")
-        yield made
+def running(the_flow):
+    # Orders stay open: what is filled takes no further event.
+    the_flow.start_engine("--answer", "partial")
+    return the_flow
 
 
 def test_all_products_and_events_arrive_in_sequence_and_are_reported(running: Flow):

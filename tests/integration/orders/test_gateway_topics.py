@@ -7,23 +7,21 @@ import re
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from tests.integration.orders.order_world import PARTITIONS
 
 from feedline.kafka.admin import admin_client
 from feedline.kafka.config import producer_config
 from feedline.orders.engine.book import Verdict
 from feedline.orders.model import EventKind
-from order_flow.flow import Flow, event, flow, lives
+from order_flow.flow import Flow, event, lives
 
 NEW, CANCEL = EventKind.NEW, EventKind.CANCEL
 
 
 @pytest.fixture
-def running(stack, topics, settings_file, tmp_path):
-    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as made:
-        made.start_engine("--answer", "ack")
-        made.start_gateway()
-        yield made
+def running(the_flow):
+    the_flow.start_engine("--answer", "ack")
+    the_flow.start_gateway()
+    return the_flow
 
 
 def test_lost_reports_of_an_event_that_has_left_the_topic_are_told_and_the_rest_is_asked_for_again(running: Flow):

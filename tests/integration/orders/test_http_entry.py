@@ -13,7 +13,7 @@ from decimal import Decimal
 import pytest
 from confluent_kafka import Producer
 from fastapi.testclient import TestClient
-from tests.integration.orders.order_world import BODY, PARTITIONS, await_ready, body, events_of, messages_of
+from tests.integration.orders.order_world import BODY, await_ready, body, events_of, messages_of
 from tests.unit.orders.orders_made import event
 
 from feedline.kafka.config import producer_config
@@ -23,7 +23,6 @@ from feedline.orders.fix.states import Held
 from feedline.orders.model import Accepted, EventKind, Status, apply, decode_event, event_headers, facts_of
 from feedline.services.auth import AccessConfig, Authenticator
 from feedline.services.limits import Limits
-from order_flow.flow import flow
 
 
 @pytest.fixture
@@ -194,9 +193,7 @@ def test_a_key_is_known_when_its_order_is_not_remembered_any_more(instance):
     assert again.json() == first.json()
 
 
-def test_a_key_from_before_what_is_read_back_never_makes_a_second_order(
-    instance, stack, topics, settings_file, tmp_path
-):
+def test_a_key_from_before_what_is_read_back_never_makes_a_second_order(instance, the_flow):
     """Of an order that a gateway has brought to the engine it is known; of one that waits for that, it is dropped."""
     key, nothing_read_back = {"Idempotency-Key": "old"}, EntryPolicy(remember_hours=1e-9)
 
@@ -208,14 +205,13 @@ def test_a_key_from_before_what_is_read_back_never_makes_a_second_order(
     with instance() as client:
         order_id = client.post("/orders", content=body(), headers=key).json()["orderId"]
     assert [asks("100"), asks("101")] == [(201, order_id)] * 2
-    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as running:
-        running.start_engine("--answer", "ack")
-        running.start_gateway()
-        running.expected = [(order_id, 1)]
-        assert running.await_settled().clean
-        running.wait_for(lambda: running.metrics().get("repeats_total") == 1, "the repeat is dropped")
-        running.wait_for(running.refused, "the other order is refused")
-        assert [one.cl_ord_id for one in running.book()] == [f"{order_id}-1"]
+    the_flow.start_engine("--answer", "ack")
+    the_flow.start_gateway()
+    the_flow.expected = [(order_id, 1)]
+    assert the_flow.await_settled().clean
+    the_flow.wait_for(lambda: the_flow.metrics().get("repeats_total") == 1, "the repeat is dropped")
+    the_flow.wait_for(the_flow.refused, "the other order is refused")
+    assert [one.cl_ord_id for one in the_flow.book()] == [f"{order_id}-1"]
     assert [asks("100"), asks("101")] == [(200, order_id), (422, order_id)]
 
 

@@ -11,20 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from tests.integration.orders.order_world import PARTITIONS
 
 from feedline.orders.engine.book import Verdict
 from feedline.orders.model import EventKind
 from order_flow.fix_client import FixClient
-from order_flow.flow import RUN, Flow, event, flow, lives
+from order_flow.flow import RUN, Flow, event, lives
 
 
 @pytest.fixture
-def running(stack, topics, settings_file, tmp_path):
-    with flow(stack.settings, settings_file, topics, tmp_path, PARTITIONS) as made:
-        made.start_engine("--answer", "ack")
-        made.start_gateway()
-        yield made
+def running(the_flow):
+    the_flow.start_engine("--answer", "ack")
+    the_flow.start_gateway()
+    return the_flow
 
 
 def recover(running: Flow, since: datetime, *more: str) -> dict[str, int]:
