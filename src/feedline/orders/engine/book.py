@@ -100,6 +100,10 @@ class Book:
     def arrivals(self) -> list[Arrival]:
         return [one for one in self.entries if isinstance(one, Arrival)]
 
+    def last_arrival(self, cl_ord_id: str) -> Arrival:
+        """The newest message of that name; raises StopIteration without one."""
+        return next(one for one in reversed(self.entries) if isinstance(one, Arrival) and one.cl_ord_id == cl_ord_id)
+
     def close(self) -> None:
         os.close(self._descriptor)
 

@@ -19,7 +19,7 @@ from feedline.local.ports import choose_ports
 from feedline.orders.engine import ledger
 from feedline.orders.engine.behaviour import Answer, Behaviour
 from feedline.orders.engine.book import Arrival, Book, Report, Verdict
-from feedline.orders.fix.dictionary import BEGIN_STRING, fields_of, parse
+from feedline.orders.fix.dictionary import BEGIN_STRING, fields_of, mark_resend, parse
 from feedline.orders.fix.session_policy import SessionPolicy, acceptor_settings
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ class Engine:
             order = self._orders.order(order_id)
             if order is None:
                 raise ConfigurationError(f"the engine has no order {order_id}")
-            message = next(one for one in reversed(self._book.arrivals) if one.cl_ord_id == order.standing)
+            message = self._book.last_arrival(order.standing)
             answers = self._answers(order, message)
             answers.fill(order.open_quantity if quantity is None else quantity)
             self._give(None, answers)
@@ -243,7 +243,7 @@ class Engine:
         """Whether the session has it in its store; it has none while the engine is away."""
         message = parse(body, self._policy.sender, session)
         if again:
-            message.getHeader().setField(97, "Y")
+            mark_resend(message)
         try:
             return bool(fix.Session.sendToTarget(message, self._session_id(session)))
         except fix.SessionNotFound:

@@ -15,6 +15,7 @@ from feedline.errors import ConfigurationError, SchemaMismatchError
 
 SOH = "\x01"
 BEGIN_STRING = "FIX.4.4"
+_POSS_RESEND = 97
 
 
 def dictionary_path() -> Path:
@@ -55,6 +56,11 @@ def names() -> Names:
 def fields_of(raw: str) -> dict[str, str]:
     """The fields of a message by tag; of a tag that is repeated, in a group, the last."""
     return dict(part.split("=", 1) for part in raw.split(SOH) if part)
+
+
+def mark_resend(message: fix.Message) -> None:
+    """Says with PossResend that the other side may have had the message under another number."""
+    message.getHeader().setField(_POSS_RESEND, "Y")
 
 
 def parse(body: str, sender: str, target: str) -> fix.Message:

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from feedline.orders.fix.connection import Connection
+from feedline.orders.fix.dictionary import mark_resend
 from feedline.orders.fix.holding import Holding, Outgoing
 from feedline.orders.fix.ownership import Ownership
 
 logger = logging.getLogger(__name__)
-
-POSS_RESEND = 97
 
 
 class Flight:
@@ -132,7 +131,6 @@ class Flight:
             self._awaited = dict.fromkeys(self._awaited, now)
             return
         for name in [name for name, since in self._awaited.items() if now - since >= within_s]:
-            del self._awaited[name]
             self._counts["asked_again_late"] += 1
             logger.warning("the engine has not answered %s, which an earlier run has sent: it is sent again", name)
             self.send_again(self._in_flight[name])
@@ -159,7 +157,7 @@ class Flight:
     def _send(self, outgoing: Outgoing) -> None:
         message = outgoing.message if outgoing.message is not None else self._parse(outgoing.body)
         if outgoing.resend:
-            message.getHeader().setField(POSS_RESEND, "Y")
+            mark_resend(message)
             self._counts["resent"] += 1
         outgoing.message = None
         outgoing.number = self._connection.send(message)

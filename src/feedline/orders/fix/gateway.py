@@ -22,8 +22,8 @@ from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
 from feedline.orders.fix.answers import Answers
 from feedline.orders.fix.connection import Connection
-from feedline.orders.fix.dictionary import parse
-from feedline.orders.fix.flight import POSS_RESEND, Flight
+from feedline.orders.fix.dictionary import mark_resend, parse
+from feedline.orders.fix.flight import Flight
 from feedline.orders.fix.gateway_policy import GatewayPolicy
 from feedline.orders.fix.gateway_status import GatewayStatus, PartitionStatus
 from feedline.orders.fix.holding import Holding, Outgoing
@@ -248,7 +248,7 @@ class Gateway:
     def _say(self, body: str, *, marked: bool) -> None:
         message = self._parse(body)
         if marked:
-            message.getHeader().setField(POSS_RESEND, "Y")
+            mark_resend(message)
         self._connection.send(message)
 
     def _throttle(self) -> None:

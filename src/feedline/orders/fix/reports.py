@@ -103,6 +103,12 @@ def final_of(report: ExecutionReport) -> Status | None:
     return None if report.exec_type is ExecType.CANCEL_REJECTED else _FINAL.get(report.ord_status)
 
 
+def is_over(ord_status: str) -> bool:
+    """Whether an order of that OrdStatus has ended."""
+    status = _STATUSES.get(ord_status)
+    return status in _FINAL
+
+
 def answers(report: ExecutionReport, kind: EventKind) -> bool:
     """Whether the engine has decided with this report on the event whose ClOrdID it names. Of a cancellation only that
     the order is over says so, or that it is not to be: a fill under its name decides nothing."""

@@ -20,7 +20,7 @@ from uuid import uuid4
 from feedline.errors import RetriableError
 from feedline.orders.fix import reports
 from feedline.orders.fix.connection import Connection
-from feedline.orders.fix.dictionary import SOH, fields_of, parse
+from feedline.orders.fix.dictionary import SOH, fields_of, mark_resend, parse
 from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.outbox import Outbox
 from feedline.orders.model import EventKind
@@ -34,8 +34,6 @@ LOGON_S = 20.0
 AHEAD = 200
 ASKED = ("55", "54", "1")
 _UNKNOWN_ORDER = "5"
-# OrdStatus of an order that is over: filled, cancelled, rejected, expired.
-_OVER = frozenset({"2", "4", "8", "C"})
 
 
 class Outcome(StrEnum):
@@ -199,11 +197,14 @@ class _Run:
         event = one.taken.event
         standing, terms = stands or (one.standing, one.terms)
         asked = terms_of(event) if event.order is not None else terms
-        message = self._parse(message_of(event, asked, standing, one.taken.partition, one.taken.offset))
-        message.getHeader().setField(97, "Y")
         self._sent[one.name] = event.kind
-        self._connection.send(message)
+        self._send_marked(message_of(event, asked, standing, one.taken.partition, one.taken.offset))
         return _Asked(one, (standing, terms), (event.sequence, asked))
+
+    def _send_marked(self, body: str) -> None:
+        message = self._parse(body)
+        mark_resend(message)
+        self._connection.send(message)
 
     def ask_for_reports(
         self, events: Sequence[Sent], published: Callable[[set[str]], dict[str, Reported]], *, dry_run: bool
@@ -215,18 +216,15 @@ class _Run:
         waiting = {one.taken.event.order_id for one in events if not one.is_answered}
         for order_id, reported in published((whole - waiting) & told.stands.keys()).items():
             told.reported.setdefault(order_id, Reported()).add(reported)
-            if not told.reported[order_id].covers(told.stands[order_id]):
+            if not self._is_reported(order_id):
                 self._short.add(order_id)
         if dry_run:
             return
 
-        def copy(one: Sent) -> None:
-            message = self._parse(one.body)
-            message.getHeader().setField(97, "Y")
-            self._connection.send(message)
-
         of_short = [one for one in events if one.taken.event.order_id in self._short and one.name in told.known]
-        self._in_turn(of_short, copy, lambda one: self._is_reported(one.taken.event.order_id))
+        self._in_turn(
+            of_short, lambda one: self._send_marked(one.body), lambda one: self._is_reported(one.taken.event.order_id)
+        )
 
     def _is_reported(self, order_id: str) -> bool:
         told = self._answers
@@ -247,11 +245,7 @@ class _Run:
         order_id = one.taken.event.order_id
         is_open = self._is_open(order_id)
         if one.name not in told.unknown:
-            outcome = Outcome.KNOWN
-            if order_id in self._short:
-                outcome = Outcome.REPORTED if self._is_reported(order_id) else Outcome.UNANSWERED
-                outcome = Outcome.WOULD_ASK if dry_run else outcome
-            return Recovered(one, outcome, is_open=is_open)
+            return Recovered(one, self._known_outcome(order_id, dry_run=dry_run), is_open=is_open)
         if dry_run:
             return Recovered(one, Outcome.WOULD_SEND)
         if one.name in told.refused:
@@ -259,6 +253,13 @@ class _Run:
         if one.name in told.taken:
             return Recovered(one, Outcome.TAKEN, told.taken[one.name], is_open)
         return Recovered(one, Outcome.UNANSWERED)
+
+    def _known_outcome(self, order_id: str, *, dry_run: bool) -> Outcome:
+        if order_id not in self._short:
+            return Outcome.KNOWN
+        if dry_run:
+            return Outcome.WOULD_ASK
+        return Outcome.REPORTED if self._is_reported(order_id) else Outcome.UNANSWERED
 
     def _in_turn(self, events: Sequence[Sent], do: Callable[[Sent], None], answered: Callable[[Sent], bool]) -> bool:
         """Does it for each, so many ahead of the answers; whether all were answered in time."""
@@ -291,7 +292,7 @@ class _Run:
             is_known = fields.get("103") != _UNKNOWN_ORDER
             (told.known if is_known else told.unknown).add(name)
             if is_known:
-                stands = Reported(Decimal(fields.get("14") or 0), fields.get("39") in _OVER)
+                stands = Reported(Decimal(fields.get("14") or 0), reports.is_over(fields.get("39", "")))
                 told.stands.setdefault(name.rpartition("-")[0], Reported()).add(stands)
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
