@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 def begins_astray(consumer: Consumer, claim: Claim, offset: int) -> bool:
-    """Whether what was read first of a claim, a message or the partition's end, lies beyond its start; then it is read
-    again from there, once, and what came does not count.
+    """Whether what was read first of a claim that is not `begun`, a message or the partition's end, lies beyond its
+    start; then it is read again from there, once, and what came does not count.
 
     What lies between may be markers of transactions, which no message has. But a partition that was assigned at its
     end, paused, taken away and given back was seen to begin at that end (eager protocol, librdkafka 2.16): all that
     lay before would pass for done. Raises what `translate` gives, but for failures that pass.
     """
-    if claim.begun or claim.finished:
+    if claim.finished:
         return False
     if offset <= claim.start or claim.doubted:
         claim.begun = True

@@ -221,8 +221,14 @@ class PipelinedConsumer:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             claim = self._ownership.claim((topic, partition))  # type: ignore[arg-type]
             error = message.error()
-            is_read = offset is not None and (error is None or error.code() == KafkaError._PARTITION_EOF)
-            if claim is not None and is_read and (claim in astray or begins_astray(consumer, claim, offset)):  # type: ignore[arg-type]
+            is_read = error is None or error.code() == KafkaError._PARTITION_EOF
+            if (
+                claim is not None
+                and not claim.begun
+                and is_read
+                and offset is not None
+                and (claim in astray or begins_astray(consumer, claim, offset))
+            ):
                 astray.add(claim)
             elif error is not None:
                 self._event(consumer, error, claim, offset)
