@@ -48,7 +48,9 @@ def _landed(landing: Path, feed: str, business_date: date) -> Iterator[LandedDel
             # Withdrawn since the folder was listed.
             continue
         except OSError as error:
-            told = f"the control file cannot be read: {error.strerror} [feed={feed}, file={path}]"
+            told = str(
+                ControlMismatchError(f"the control file cannot be read: {error.strerror}", feed=feed, file=str(path))
+            )
             yield LandedDelivery(path, _fingerprint(told.encode()), refused=told)
             continue
         except ControlMismatchError as error:
