@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from confluent_kafka import KafkaException
-from tests.unit.orders.test_bulk_claims import Transactions, World
+from tests.unit.orders.bulk_parts import Transactions, World
 
 from feedline.orders.bulk.delays import read_delay
 from feedline.orders.bulk.lane import LanePolicy
