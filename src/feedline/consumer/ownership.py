@@ -14,7 +14,7 @@ from feedline.consumer.ranges import PartitionSpan
 from feedline.consumer.schedule import Schedule
 from feedline.errors import FeedlineError, RetriableError
 from feedline.kafka.assignment import take_up
-from feedline.kafka.errors import translate
+from feedline.kafka.errors import CAME_TOO_LATE, translate
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +24,6 @@ Positions = Callable[[Sequence[Place]], Mapping[Place, int]]
 # For the group's offsets and the first offsets of partitions, within a rebalance.
 REQUEST_S = 10.0
 PLACE_AGAIN_S = 1.0
-
-# A request that came too late: the partitions are somebody else's, who will do the work again, or the group has moved
-# on and this member hears of it next. Nothing is wrong.
-_TOO_LATE = frozenset(
-    {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.REBALANCE_IN_PROGRESS,
-        KafkaError.STALE_MEMBER_EPOCH,
-        KafkaError.FENCED_MEMBER_EPOCH,
-        KafkaError._ASSIGNMENT_LOST,
-        KafkaError._NO_OFFSET,
-    }
-)
 
 
 class Ownership:
@@ -151,7 +137,7 @@ class Ownership:
             claim = self._claims.get((place.topic, place.partition))
             if problem is None and claim is not None:
                 claim.committed = max(claim.committed, place.offset)
-            elif problem is not None and problem.code() not in _TOO_LATE:
+            elif problem is not None and problem.code() not in CAME_TOO_LATE:
                 failure = translate(problem, topic=place.topic, partition=place.partition, offset=place.offset)
                 if isinstance(failure, RetriableError):
                     logger.warning("a commit failed and will be sent again: %s", failure)
@@ -281,4 +267,4 @@ class Ownership:
 
 
 def _too_late(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in _TOO_LATE
+    return isinstance(error, KafkaException) and error.args[0].code() in CAME_TOO_LATE

@@ -20,6 +20,20 @@ from feedline.errors import (
     TerminalError,
 )
 
+# A commit that came too late: the partitions are somebody else's, who will do the work again, or the group has moved
+# on, of which this member hears next. Nothing is wrong.
+CAME_TOO_LATE = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError._NO_OFFSET,
+    }
+)
+
 # What a person should do about it; librdkafka's own text says what happened.
 _ADVICE: Mapping[type[FeedlineError], str] = {
     AuthenticationError: "check the credentials and the access rights of this principal",

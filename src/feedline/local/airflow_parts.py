@@ -43,6 +43,17 @@ class Part:
     exit_code: int | None = None
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A part with its process while it runs, when that was started, and when the next start is due (monotonic)."""
+
+    part: Part
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    begun: float = 0.0
+    due: float = 0.0
+
+
 def read_parts(folder: Path) -> list[Part]:
     """The parts as their parent last wrote them down; none when it never ran."""
     try:
@@ -64,39 +75,16 @@ def supervise(
 
     What happens is told on standard output, and written to `parts.json` of the folder.
     """
-    parts = {name: Part(name, str(logs / f"airflow-{name}.log")) for name in commands}
-    running: dict[str, subprocess.Popen[bytes]] = {}
-    begun: dict[str, float] = {}
-    due = dict.fromkeys(commands, 0.0)
+    kept = [_Kept(Part(name, str(logs / f"airflow-{name}.log")), command) for name, command in commands.items()]
     try:
         while not stopped.is_set():
-            changed = False
-            for name, part in parts.items():
-                now = time.monotonic()
-                process = running.get(name)
-                if process and process.poll() is not None:
-                    running.pop(name)
-                    changed = True
-                    part.exit_code, part.pid = process.returncode, None
-                    part.restarts = 0 if now - begun[name] > STEADY_S else part.restarts
-                    if part.restarts < len(backoff_s):
-                        part.state, due[name] = WAITING, now + backoff_s[part.restarts]
-                        part.restarts += 1
-                        _tell(f"{name} ended with {part.exit_code}: start {part.restarts} of {len(backoff_s)} follows")
-                    else:
-                        part.state = GIVEN_UP
-                        _tell(f"{name} ended with {part.exit_code} and is given up: read {part.log}")
-                elif process is None and part.state == WAITING and now >= due[name]:
-                    if part.restarts:
-                        before(name)
-                    running[name] = _start(commands[name], Path(part.log))
-                    begun[name], changed = now, True
-                    part.state, part.pid = RUNNING, running[name].pid
+            now = time.monotonic()
+            changed = [one for one in kept if _look_at(one, now, before, backoff_s)]
             if changed:
-                write_json(folder / STATES, [asdict(part) for part in parts.values()])
+                write_json(folder / STATES, [asdict(one.part) for one in kept])
             stopped.wait(POLL_S)
     finally:
-        _end(list(running.values()))
+        _end([one.process for one in kept if one.process is not None])
 
 
 def clear_orphan_deadlines(database: Path) -> int:
@@ -109,6 +97,35 @@ def clear_orphan_deadlines(database: Path) -> int:
         return connection.execute(
             "DELETE FROM deadline WHERE dagrun_id IS NULL OR dagrun_id NOT IN (SELECT id FROM dag_run)"
         ).rowcount
+
+
+def _look_at(one: _Kept, now: float, before: Callable[[str], None], backoff_s: Sequence[float]) -> bool:
+    """Notices that a part has ended, starts one whose start is due; whether anything has changed."""
+    part = one.part
+    if one.process is not None and one.process.poll() is not None:
+        _ended(one, one.process.returncode, now, backoff_s)
+        return True
+    if part.state != WAITING or now < one.due:
+        return False
+    if part.restarts:
+        before(part.name)
+    one.process, one.begun = _start(one.command, Path(part.log)), now
+    part.state, part.pid = RUNNING, one.process.pid
+    return True
+
+
+def _ended(one: _Kept, exit_code: int, now: float, backoff_s: Sequence[float]) -> None:
+    part, one.process = one.part, None
+    part.exit_code, part.pid = exit_code, None
+    if now - one.begun > STEADY_S:
+        part.restarts = 0
+    if part.restarts == len(backoff_s):
+        part.state = GIVEN_UP
+        _tell(f"{part.name} ended with {exit_code} and is given up: read {part.log}")
+        return
+    part.state, one.due = WAITING, now + backoff_s[part.restarts]
+    part.restarts += 1
+    _tell(f"{part.name} ended with {exit_code}: start {part.restarts} of {len(backoff_s)} follows")
 
 
 def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

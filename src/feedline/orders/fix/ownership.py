@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from feedline.consumer.tracker import OffsetTracker
 from feedline.errors import BrokerUnavailableError, FeedlineError, RetriableError
 from feedline.kafka.assignment import take_up
-from feedline.kafka.errors import translate
+from feedline.kafka.errors import CAME_TOO_LATE, translate
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.states import Held, read_states
@@ -22,19 +22,6 @@ logger = logging.getLogger(__name__)
 
 REQUEST_S = 10.0
 TRY_FOR_S = 60.0
-
-# The partitions are somebody else's by now, or the group moves on, of which this member hears next.
-_TOO_LATE = frozenset(
-    {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.REBALANCE_IN_PROGRESS,
-        KafkaError.STALE_MEMBER_EPOCH,
-        KafkaError.FENCED_MEMBER_EPOCH,
-        KafkaError._ASSIGNMENT_LOST,
-        KafkaError._NO_OFFSET,
-    }
-)
 
 
 class Ownership:
@@ -133,7 +120,7 @@ class Ownership:
                     one.committed = place.offset
                     one.intent = new.get(one.partition, one.intent)
                 return True
-            if problem.code() in _TOO_LATE:
+            if problem.code() in CAME_TOO_LATE:
                 return False
             failure = translate(problem, topic=self._topics.out)
             if not isinstance(failure, RetriableError) or time.monotonic() > deadline:
