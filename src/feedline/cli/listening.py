@@ -18,13 +18,15 @@ from feedline.settings import Settings, load_settings
 
 # Of this machine only: keys may travel in the clear.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOCAL_PROXIES = ("127.0.0.1", "::1")
 # Seconds for requests at work when a service is told to end.
 DRAIN_S = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """What the options say. keys: the file of API keys; cert, cert_key: PEM files, to serve HTTPS."""
+    """What the options say. keys: the file of API keys; cert, cert_key: PEM files, to serve HTTPS;
+    proxies: addresses and networks of proxies that say in `X-Forwarded-For` whom they speak for."""
 
     host: str
     port: int
@@ -32,6 +34,7 @@ class Listening:
     keys: Path
     cert: str | None
     cert_key: str | None
+    proxies: tuple[str, ...]
 
     def access(self) -> tuple[Settings, Authenticator]:
         """The settings, and who may call; raises ConfigurationError."""
@@ -40,8 +43,8 @@ class Listening:
 
 
 def listening_options(port: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Gives a command `--host`, `--port` (this one unless told), `--settings`, `--keys`, `--cert` and `--cert-key`, to
-    be taken as `Listening`."""
+    """Gives a command `--host`, `--port` (this one unless told), `--settings`, `--keys`, `--cert`, `--cert-key` and
+    `--proxy`, to be taken as `Listening`."""
     settings_file = click.Path(exists=True, dir_okay=False, path_type=Path)
     options = (
         click.option("--host", default=LOOPBACK[0], show_default=True, help="Address to listen on."),
@@ -59,6 +62,15 @@ def listening_options(port: int) -> Callable[[Callable[..., Any]], Callable[...,
         ),
         click.option("--cert", type=click.Path(exists=True, dir_okay=False), help="Certificate (PEM), to serve HTTPS."),
         click.option("--cert-key", type=click.Path(exists=True, dir_okay=False), help="Its key (PEM)."),
+        click.option(
+            "--proxy",
+            "proxies",
+            multiple=True,
+            default=LOCAL_PROXIES,
+            show_default=True,
+            help="Address or network (10.0.0.0/8) of a proxy whose X-Forwarded-For is believed, so that each caller is "
+            "counted by its own address; repeatable.",
+        ),
     )
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,6 +96,7 @@ def serve_application(app: FastAPI, listening: Listening, name: str, path: str, 
         ssl_keyfile=listening.cert_key,
         log_level="warning",
         server_header=False,
+        forwarded_allow_ips=list(listening.proxies),
         timeout_graceful_shutdown=drain_s,
     )
     server = uvicorn.Server(config)

@@ -48,6 +48,10 @@ class Authenticates(Protocol):
         """Who calls; None when no valid credentials came. Raises RetriableError when it cannot be told now,
         ProblemError where the answer has to say something else."""
 
+    def knows(self, connection: HTTPConnection) -> bool:
+        """Whether the credentials were found valid a moment ago, told at no cost: others' wrong ones from the same
+        address do not keep their owner out."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccessConfig:
@@ -109,6 +113,10 @@ class Authenticator:
             return await self._in_thread(presented, digest, connection.client.host if connection.client else "-")
         tokens = self._tokens
         return await to_thread.run_sync(tokens.verify, presented) if tokens else None
+
+    def knows(self, connection: HTTPConnection) -> bool:
+        presented = _presented(connection)
+        return presented is not None and looks_like_key(presented) and self._is_kept(self._digest(presented))
 
     async def _in_thread(self, presented: str, digest: bytes, address: str) -> Identity | None:
         """`identify_key`, once for all that present the same key at the same moment: each scrypt costs more than the

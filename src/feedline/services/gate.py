@@ -83,7 +83,7 @@ class Gate:
             return self._too_often(self._callers.take(address))
         # Before the credentials are looked at: checking them costs more than asking.
         too_often = self._too_often(self._failures.exhausted(address))
-        if too_often:
+        if too_often and not self._authenticator.knows(connection):
             return too_often
         try:
             identity = await self._authenticator.identify(connection)

@@ -108,6 +108,15 @@ def test_guessing_is_slowed_down_before_it_costs_anything(serve, headers):
     assert answers == [401] * 5 + [429] * 2
 
 
+def test_others_wrong_keys_from_the_same_address_keep_nobody_out_who_has_shown_a_right_one(serve, headers, keys):
+    service = serve(Limits(failures_per_minute=5))
+    assert service.get("/look", headers=headers).status_code == 200
+    answers = [service.get("/look", headers={"X-API-Key": "wrong"}).status_code for _ in range(6)]
+    assert answers == [401] * 5 + [429]
+    assert service.get("/look", headers=headers).status_code == 200
+    assert service.get("/look", headers={"X-API-Key": keys["viewer"]}).status_code == 429
+
+
 def test_buckets_fill_with_time_and_the_longest_unseen_is_forgotten():
     now = [0.0]
     limiter = RateLimiter(1.0, 2, names=2, clock=lambda: now[0])
