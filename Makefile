@@ -48,8 +48,8 @@ fault: install ## Run all fault tests on three brokers, then the long tests of t
 	@$(PYTEST) tests/integration -m long
 	@$(PYTEST) tests/e2e -m long
 
-soak: install ## Mix load and faults at random on three brokers: make soak MINUTES=30 SEED=7
-	@cd tests && ../$(BIN)/python -m fault.soak $(MINUTES) $(SEED) ../.local/soak
+soak: install ## Mix load and faults at random on three brokers: make soak MINUTES=30 SEED=7 REBALANCE=eager
+	@cd tests && ../$(BIN)/python -m fault.soak $(MINUTES) $(SEED) ../.local/soak $(REBALANCE)
 
 e2e: install ## Run both Dags in Airflow, and the browser tests
 	@$(PYTEST) tests/e2e -m "not long"

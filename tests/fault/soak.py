@@ -1,4 +1,5 @@
-"""`python -m fault.soak MINUTES SEED FOLDER`: deliveries and faults at random for a while, then everything is compared.
+"""`python -m fault.soak MINUTES SEED FOLDER [REBALANCE]`: deliveries and faults at random, then everything is compared.
+REBALANCE: how the services share the partitions (eager, cooperative, consumer); drawn when it is not said.
 
 Ends with 0 when nothing was lost or doubled, else with 1; writes a report and a picture, and their place.
 """
@@ -247,7 +248,7 @@ FAULTS: dict[str, Callable[[Soak], bool]] = {
 }
 
 
-def soak(minutes: float, seed: int, out: Path) -> bool:
+def soak(minutes: float, seed: int, out: Path, rebalance: Rebalance | None) -> bool:
     """Whether nothing was lost or doubled."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="feedline-soak-") as home, world(Path(home)) as made:
@@ -257,11 +258,12 @@ def soak(minutes: float, seed: int, out: Path) -> bool:
             through = {**run.settings.warehouse, "port": line.port, "network_timeout": 5}
             run.start(drivers.witness, "witness")
             settings = replace(run.settings, warehouse=through)
-            rebalance = chance.choice([Rebalance.COOPERATIVE, Rebalance.CONSUMER]).value
+            drawn = chance.choice(list(Rebalance))
+            shared = (rebalance or drawn).value
             # Two ways of loading the same feed, which must not get in each other's way either.
             for number in range(2):
                 run.start(drivers.load, f"loader-{number}", settings=settings, chunk_batches=30)
-                more = {"--rebalance": rebalance}
+                more = {"--rebalance": shared}
                 run.start(service.serve, f"service-{number}", settings=settings, chunk_batches=30, more=more)
             try:
                 state.go_on(minutes)
@@ -276,7 +278,7 @@ def soak(minutes: float, seed: int, out: Path) -> bool:
             state.clocks()
             found = {finding.name: finding.count for finding in verdict.findings}
             told = [
-                f"seed {seed}, {minutes:g} minutes, {state.deliveries} deliveries, rebalances: {rebalance}",
+                f"seed {seed}, {minutes:g} minutes, {state.deliveries} deliveries, rebalances: {shared}",
                 f"records sent: {verdict.counts['source']}",
                 f"records in the table: {verdict.counts['in the table']}",
                 f"records on the error topic: {verdict.counts['on the error topic']}",
@@ -295,5 +297,6 @@ def soak(minutes: float, seed: int, out: Path) -> bool:
 
 if __name__ == "__main__":
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    good = soak(float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) / stamp)
+    minutes, seed, folder, *rebalance = sys.argv[1:]
+    good = soak(float(minutes), int(seed), Path(folder) / stamp, next(map(Rebalance, rebalance), None))
     sys.exit(0 if good else 1)
