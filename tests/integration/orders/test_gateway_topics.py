@@ -14,7 +14,7 @@ from feedline.orders.engine.book import Verdict
 from feedline.orders.model import EventKind
 from order_flow.flow import Flow, event, lives
 
-NEW, CANCEL = EventKind.NEW, EventKind.CANCEL
+NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
 
 
 @pytest.fixture
@@ -77,3 +77,17 @@ def test_a_new_group_over_a_topic_that_was_processed_sends_nothing_but_what_is_f
     again = [one for one in running.book()[before:] if one.order_id != "newer"]
     assert [(one.order_id, one.sequence) for one in again] == [(forgotten.order_id, n + 1) for n in range(of_it)]
     assert all(one.verdict == Verdict.COPY and one.poss_resend for one in again)
+
+
+def test_a_state_that_a_gateway_wrote_after_it_had_lost_the_partition_takes_nothing_back(running: Flow):
+    running.produce([event("late", 1, NEW), event("late", 2, AMEND)])
+    assert running.await_settled().clean, str(running.check())
+    assert running.end("GATEWAY-1") == 0
+    first = next(one for one in running.read(running.topics.states, running.partitions) if one.key() == b"late")
+    producer = Producer(producer_config(running.settings.kafka))
+    producer.produce(running.topics.states, first.value(), first.key(), partition=first.partition())
+    assert producer.flush(60) == 0
+
+    running.start_gateway("GATEWAY-1")
+    running.produce([event("late", 3, CANCEL)])
+    assert running.await_settled().clean, str(running.check())

@@ -15,7 +15,7 @@ from feedline.consumer.messages import place_of
 from feedline.consumer.spans import read_spans
 from feedline.errors import BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
-from feedline.orders.fix.states import Held
+from feedline.orders.fix.states import Held, further
 from feedline.orders.model import Accepted, EntrySource, Facts, OrderState, apply, facts_from_headers
 from feedline.orders.model.book import UNKNOWN_OFFSET, Known, Place, short_id
 from feedline.orders.topics import ENTRY_GROUP, OrderTopics
@@ -98,8 +98,9 @@ class Past:
     def _state(self, order_id: str, partition: int) -> OrderState | None:
         topic, key = self._topics.states, order_id.encode()
         span = watermarks(self._kafka, topic, [partition])[partition]
-        value = None
+        held: Held | None = None
         for message in read_spans(self._kafka, topic, {partition: span}, group=ENTRY_GROUP):
             if message.key() == key:
                 value = message.value()
-        return None if value is None else Held.decode(value).state
+                held = None if value is None else further(held, Held.decode(value))
+        return None if held is None else held.state

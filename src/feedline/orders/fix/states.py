@@ -100,6 +100,18 @@ class Held:
             raise CorruptBatchError(f"the message is no state of an order: {error}") from error
 
 
+def further(known: Held | None, written: Held) -> Held:
+    """Of two states of an order, in the order in which they lie on the topic, the one that counts: the second, unless
+    it is behind the first. So it is when a gateway wrote it that had lost the partition and did not know it yet."""
+    if known is None or _rank(known.state) <= _rank(written.state):
+        return written
+    return known
+
+
+def _rank(state: OrderState) -> tuple[int, bool, bool]:
+    return state.sequence, not state.status.is_pending, state.status.is_final
+
+
 def read_states(kafka: Mapping[str, Any], topic: str, partitions: Sequence[int]) -> dict[int, dict[str, Held]]:
     """By partition the states of its orders. Raises BrokerUnavailableError, ConfigurationError, CorruptBatchError."""
     found: dict[int, dict[str, Held]] = {partition: {} for partition in partitions}
@@ -115,4 +127,4 @@ def _take(states: dict[str, Held], message: Message) -> None:
     if value is None:
         states.pop(order_id, None)
     else:
-        states[order_id] = Held.decode(value)
+        states[order_id] = further(states.get(order_id), Held.decode(value))
