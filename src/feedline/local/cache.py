@@ -24,6 +24,7 @@ class JavaProgram:
     """A Maven coordinate, and the SHA-256 over the names and SHA-256s of the files that it resolves to.
 
     archive: classifier and packaging of a ready-to-run archive, or None to resolve the jar with its dependencies.
+    besides: further jars that it needs to run and does not name, as group, artifact and version; they alone.
     """
 
     name: str
@@ -32,6 +33,12 @@ class JavaProgram:
     version: str
     digest: str
     archive: tuple[str, str] | None = None
+    besides: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Its name in the cache: another release of ours that wants other files finds them beside these."""
+        return f"{self.artifact}-{self.version}-{self.digest[:8]}"
 
 
 KAFKA = JavaProgram(
@@ -39,7 +46,10 @@ KAFKA = JavaProgram(
     group="org.apache.kafka",
     artifact="kafka_2.13",
     version="4.4.0",
-    digest="4734952599543cb46eed98578dc306a21457553cc5864b5ed2c93d9a23c935c5",
+    digest="98d35db37b03cc7124f6a6cce2220db914d744805087e99974d45472339a3ad0",
+    # What carries Kafka's log (SLF4J 1.7) to Log4j. Kafka's own archive has it, its Maven coordinate does not name it,
+    # and without it a broker says nothing at all.
+    besides=(("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5"),),
 )
 REGISTRY = JavaProgram(
     name="Apicurio Registry",
@@ -64,7 +74,7 @@ def program_folder(program: JavaProgram, report: Report = lambda _: None) -> Pat
 
     Raises ConfigurationError when the download fails or is not what it was when the digest was taken.
     """
-    folder = cache_folder() / f"{program.artifact}-{program.version}"
+    folder = cache_folder() / program.folder
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +119,9 @@ def _download(program: JavaProgram) -> list[Path]:
         component = context.project(program.group, program.artifact).at_version(program.version)
         if program.archive:
             return [Path(component.artifact(*program.archive).resolve())]
-        return sorted({Path(artifact.resolve()) for artifact in _with_dependencies(context, component.artifact())})
+        further = [context.project(group, name).at_version(version) for group, name, version in program.besides]
+        wanted = [*_with_dependencies(context, component.artifact()), *(one.artifact() for one in further)]
+        return sorted({Path(artifact.resolve()) for artifact in wanted})
     except (requests.RequestException, OSError, RuntimeError, ValueError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(

@@ -40,7 +40,7 @@ def test_a_download_that_is_not_what_it_was_is_refused_and_deleted(jar):
 
 
 def test_a_download_that_was_killed_starts_over(jar, tmp_path):
-    partial = tmp_path / "cache" / "tool-1.partial"
+    partial = tmp_path / "cache" / f"{program(b'jar').folder}.partial"
     partial.mkdir(parents=True)
     (partial / "half.jar").touch()
     assert [file.name for file in program_folder(program(b"jar")).iterdir()] == ["tool-1.jar"]
