@@ -88,7 +88,8 @@ class Network:
         assert task is not None
         self._tasks.add(task)
         try:
-            link = frozenset((await self._who(writer.get_extra_info("peername")[1]), host))
+            theirs, ours = (int(writer.get_extra_info(end)[1]) for end in ("peername", "sockname"))
+            link = frozenset((await self._who(theirs, ours), host))
             await self._passable(link)
             there, back = await asyncio.open_connection(HOST, port)
             async with asyncio.TaskGroup() as both:
@@ -116,14 +117,14 @@ class Network:
         while link in self._cuts:  # noqa: ASYNC110  cut and healed by other threads
             await asyncio.sleep(LOOK_AGAIN_S)
 
-    async def _who(self, port: int) -> str:
+    async def _who(self, theirs: int, ours: int) -> str:
         """Looked up beside the event loop: in a storm of reconnecting clients nothing else would pass."""
-        return await self._loop.run_in_executor(self._looking, lambda: _owner(port, self._hosts()))
+        return await self._loop.run_in_executor(self._looking, lambda: _owner(theirs, ours, self._hosts()))
 
 
-def _owner(port: int, hosts: dict[int, str]) -> str:
-    """The host whose process has the connection that begins at a port."""
-    socket = _socket_at(port)
+def _owner(theirs: int, ours: int, hosts: dict[int, str]) -> str:
+    """The host whose process has the connection from one port to another."""
+    socket = socket_between(theirs, ours)
     for pid, name in hosts.items():
         with contextlib.suppress(OSError):
             for file in Path(f"/proc/{pid}/fd").iterdir():
@@ -134,14 +135,15 @@ def _owner(port: int, hosts: dict[int, str]) -> str:
     return CLIENT
 
 
-def _socket_at(port: int) -> str:
-    """As it is called in a process's folder of open files (proc(5)); empty when the connection is gone."""
-    ending = f":{port:04X}"
+def socket_between(local: int, remote: int) -> str:
+    """As the end at the local port is called in a process's folder of open files (proc(5)); empty when the connection
+    is gone. By both ports: a local port alone may be that of many connections, open ones and such as have ended."""
+    ends = f":{local:04X}", f":{remote:04X}"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with Path(table).open(encoding="ascii") as lines:
             for line in lines:
-                if ending in line:
+                if ends[0] in line and ends[1] in line:
                     words = line.split()
-                    if words[1].endswith(ending):
+                    if words[1].endswith(ends[0]) and words[2].endswith(ends[1]):
                         return f"socket:[{words[9]}]"
     return ""
