@@ -27,7 +27,7 @@ from feedline.consumer.messages import headers_of, place_of
 from feedline.consumer.range_reader import group_of
 from feedline.errors import BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
+from feedline.kafka.errors import NOT_HEARD_OF, translate
 
 TIMEOUT_SECONDS = 30.0
 # `assign` needs the name of a group, which is never joined.
@@ -228,8 +228,7 @@ async def _assign_when_there(consumer: AIOConsumer, topic: str, since: datetime 
 
 
 def _may_pass(error: KafkaError) -> bool:
-    missing = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
-    return error.code() in missing or isinstance(translate(error), BrokerUnavailableError)
+    return error.code() in NOT_HEARD_OF or isinstance(translate(error), BrokerUnavailableError)
 
 
 def _raise_terminal(messages: Iterable[Message], feed: str, topic: str) -> None:

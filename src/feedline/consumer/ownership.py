@@ -14,7 +14,7 @@ from feedline.consumer.ranges import PartitionSpan
 from feedline.consumer.schedule import Schedule
 from feedline.errors import FeedlineError, RetriableError
 from feedline.kafka.assignment import take_up
-from feedline.kafka.errors import CAME_TOO_LATE, translate
+from feedline.kafka.errors import CAME_TOO_LATE, NOT_HEARD_OF, translate
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ class Ownership:
                 starts[place] = (start, committed[place])
         except (KafkaException, FeedlineError) as error:
             failure = translate(error) if isinstance(error, KafkaException) else error
-            if not isinstance(failure, RetriableError) and not _too_late(error):
+            if not isinstance(failure, RetriableError) and not _passes(error):
                 raise failure from error
             logger.warning("where %d partitions begin is not known yet: %s", len(places), failure)
             self._place_at = time.monotonic() + PLACE_AGAIN_S
@@ -266,5 +266,5 @@ class Ownership:
         self._shared = tuple(self._claims.values())
 
 
-def _too_late(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in CAME_TOO_LATE
+def _passes(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in CAME_TOO_LATE | NOT_HEARD_OF

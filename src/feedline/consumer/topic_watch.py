@@ -24,7 +24,7 @@ from feedline.batch.identity import Cycle
 from feedline.consumer.messages import headers_of, place_of
 from feedline.errors import BrokerUnavailableError
 from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
+from feedline.kafka.errors import NOT_HEARD_OF, translate
 
 # `assign` needs the name of a group, which is never joined.
 WATCH_GROUP = "feedline.watch"
@@ -35,8 +35,6 @@ PARTITIONS_EVERY_S = 60.0
 METADATA_SECONDS = 5.0
 # Only headers are looked at: there is no hurry, and little memory is enough.
 QUEUED_KBYTES = 8 * 1024
-
-_MISSING = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +187,7 @@ class _Watch:
 
 
 def _may_pass(error: KafkaError) -> bool:
-    return error.code() in _MISSING or isinstance(translate(error), BrokerUnavailableError)
+    return error.code() in NOT_HEARD_OF or isinstance(translate(error), BrokerUnavailableError)
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Watch]] = WeakKeyDictionary()

@@ -34,6 +34,8 @@ from feedline.kafka.config import admin_config
 from feedline.kafka.errors import translate
 
 REQUEST_SECONDS = 30.0
+# So long a broker may not have heard of a partition that was made: nobody asks much for one that is not there.
+NEWS_SECONDS = 3.0
 # Bad records are few: one partition keeps them in the order they were found.
 ERROR_PARTITIONS = 1
 _MS_PER_DAY = 24 * 3600 * 1000
@@ -103,7 +105,7 @@ def watermarks(base: Mapping[str, Any], topic: str, partitions: Iterable[int]) -
 
 
 def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
-    deadline = time.monotonic() + REQUEST_SECONDS
+    began = time.monotonic()
     while True:
         # Another client for every attempt: one that knows a leader goes on asking it after it has moved.
         admin = admin_client(base)
@@ -112,9 +114,10 @@ def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetS
         )
         try:
             return {place.partition: _offset(place, future) for place, future in futures.items()}
-        except BrokerUnavailableError:
-            # A partition just made, or whose leader moves, has none for a moment.
-            if time.monotonic() > deadline:
+        except (BrokerUnavailableError, ConfigurationError) as error:
+            # A partition just made, or whose leader moves, has none for a moment, or the broker has not heard of it.
+            until = began + (REQUEST_SECONDS if isinstance(error, BrokerUnavailableError) else NEWS_SECONDS)
+            if time.monotonic() > until:
                 raise
             time.sleep(0.1)
 

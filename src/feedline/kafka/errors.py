@@ -34,6 +34,10 @@ CAME_TOO_LATE = frozenset(
     }
 )
 
+# What a client or broker says of a partition that it has not heard of: one that is not there, or was made a moment
+# ago. Of a partition that a group has given out it is the latter.
+NOT_HEARD_OF = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})
+
 # What a person should do about it; librdkafka's own text says what happened.
 _ADVICE: Mapping[type[FeedlineError], str] = {
     AuthenticationError: "check the credentials and the access rights of this principal",
@@ -94,9 +98,7 @@ _TABLE: Mapping[type[FeedlineError], tuple[int, ...]] = {
         KafkaError.KAFKA_STORAGE_ERROR,
     ),
     ConfigurationError: (
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        *NOT_HEARD_OF,
         KafkaError.TOPIC_EXCEPTION,
         KafkaError.INVALID_CONFIG,
         KafkaError.INVALID_PARTITIONS,

@@ -54,13 +54,15 @@ class Message:
 @dataclass
 class Broker:
     """messages: by partition the offsets that have one; ends; committed: the group's offsets, and metadata beside
-    them; ours: the partitions that the group has given to the client."""
+    them; ours: the partitions that the group has given to the client; unheard: how often it is asked of a partition
+    before it has heard of it."""
 
     messages: dict[int, list[int]]
     ends: dict[int, int]
     committed: dict[int, int] = field(default_factory=dict)
     ours: set[int] = field(default_factory=set)
     metadata: dict[int, str] = field(default_factory=dict)
+    unheard: int = 0
 
     @classmethod
     def holding(cls, **counts):
@@ -218,6 +220,9 @@ class Client:
         ]
 
     def get_watermark_offsets(self, place, timeout):
+        if self.broker.unheard:
+            self.broker.unheard -= 1
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
         return 0, self.broker.ends[place.partition]
 
     def commit(self, *, offsets, asynchronous):

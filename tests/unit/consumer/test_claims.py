@@ -6,6 +6,8 @@ import pytest
 from tests.unit.consumer.driven import Driven
 from tests.unit.consumer.scripted_client import Broker, Client
 
+from feedline.consumer import ownership
+
 
 @pytest.fixture
 def world(monkeypatch):
@@ -88,3 +90,15 @@ def test_offsets_that_no_message_has_are_passed_when_they_were_read_twice(world)
     driven.settle()
     assert (driven.handled[0], driven.handled[1]) == ([2, 3, 4], [])
     assert client.broker.committed == {0: 5, 1: 3}
+
+
+def test_a_partition_that_was_just_made_is_begun_when_the_broker_has_heard_of_it(world, monkeypatch):
+    monkeypatch.setattr(ownership, "PLACE_AGAIN_S", 0.0)
+    client, driven = world(p0=5)
+    client.broker.unheard = 2
+    client.assign_later(0)
+    for _ in range(3):
+        driven.turn()
+    driven.settle()
+    assert driven.handled[0] == [0, 1, 2, 3, 4]
+    assert client.broker.committed == {0: 5}

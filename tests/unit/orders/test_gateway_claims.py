@@ -129,6 +129,15 @@ def test_a_partition_is_not_taken_while_what_was_written_is_not_acknowledged(mem
     assert list(one.owned) == []
 
 
+def test_a_partition_that_was_just_made_is_taken_when_the_broker_has_heard_of_it(member):
+    one = member(p0=3)
+    one.client.broker.unheard = 1
+    one.client.assign_later(0)
+    one.read()
+    one.client.fetch(0)
+    assert [offset for _, offset in one.read()] == [0, 1, 2]
+
+
 def test_what_an_earlier_run_has_sent_stays_marked_when_its_partition_goes_before_it_is_sent_again():
     """It was read after all that was known to be sent, so its answer may have come already."""
     world = World(numbered={(3, 0): 7}, intent_end=1)
