@@ -69,7 +69,7 @@ def ensure_topics(
     """
     kinds = 2 if with_errors else 1
     wanted = [one for topic in topics for one in _wanted(topic, replication_factor)[:kinds]]
-    existing = _partition_counts(admin, [one.name for one in wanted])
+    existing = partition_counts(admin, [one.name for one in wanted])
     changes = _create(admin, [one for one in wanted if one.name not in existing])
     kept = [one for one in wanted if one.name in existing]
     changes += _add_partitions(
@@ -78,9 +78,28 @@ def ensure_topics(
     return changes + _raise_settings(admin, kept)
 
 
+def partition_counts(admin: AdminClient, names: list[str], timeout: float = REQUEST_SECONDS) -> dict[str, int]:
+    """How many partitions each of these topics has; of one that is not there, nothing.
+
+    Raises AuthenticationError for one that this principal may not see, BrokerUnavailableError.
+    """
+    if not names:
+        return {}
+    # describe_topics, because asking for the metadata of a missing topic may create it.
+    futures = admin.describe_topics(TopicCollection(names), request_timeout=timeout)
+    found = {}
+    for name, future in futures.items():
+        try:
+            found[name] = len(future.result().partitions)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise translate(error, topic=name) from error
+    return found
+
+
 def partition_count(admin: AdminClient, topic: str, *, timeout: float = REQUEST_SECONDS) -> int:
     """How many partitions the topic has; raises ConfigurationError when there is no such topic."""
-    found = _partition_counts(admin, [topic], timeout)
+    found = partition_counts(admin, [topic], timeout)
     if topic not in found:
         raise ConfigurationError("no such topic on the cluster: provision the feeds first", topic=topic)
     return found[topic]
@@ -88,7 +107,7 @@ def partition_count(admin: AdminClient, topic: str, *, timeout: float = REQUEST_
 
 def has_topic(admin: AdminClient, topic: str, *, timeout: float = REQUEST_SECONDS) -> bool:
     """Whether the cluster has the topic; raises BrokerUnavailableError, AuthenticationError."""
-    return topic in _partition_counts(admin, [topic], timeout)
+    return topic in partition_counts(admin, [topic], timeout)
 
 
 def watermarks(base: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
@@ -164,19 +183,6 @@ def _wanted(topic: Topic, cap: int | None) -> tuple[_Wanted, _Wanted]:
         _Wanted(topic.name, topic.partitions, factor, config),
         _Wanted(topic.error_topic, ERROR_PARTITIONS, factor, config),
     )
-
-
-def _partition_counts(admin: AdminClient, names: list[str], timeout: float = REQUEST_SECONDS) -> dict[str, int]:
-    # describe_topics, because asking for the metadata of a missing topic may create it.
-    futures = admin.describe_topics(TopicCollection(names), request_timeout=timeout)
-    found = {}
-    for name, future in futures.items():
-        try:
-            found[name] = len(future.result().partitions)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise translate(error, topic=name) from error
-    return found
 
 
 def _create(admin: AdminClient, wanted: list[_Wanted]) -> list[str]:

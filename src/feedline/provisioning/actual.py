@@ -13,7 +13,7 @@ from confluent_kafka.schema_registry import Schema
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from feedline.errors import ConfigurationError
-from feedline.kafka.admin import REQUEST_SECONDS, admin_client
+from feedline.kafka.admin import REQUEST_SECONDS, admin_client, partition_counts
 from feedline.kafka.errors import translate
 from feedline.kafka.quotas import read_quotas
 from feedline.kafka.reassignment import Placed
@@ -69,7 +69,10 @@ def _cluster(kafka: Mapping[str, Any], desired: Desired, parts: set[Part], count
         raise translate(error) from error
     topics: dict[str, TopicState] = {}
     if Part.TOPICS in parts:
-        ours = [name for name in (*desired.topics, *sorted(desired.absent)) if name in listed.topics]
+        named = [*desired.topics, *sorted(desired.absent)]
+        # What the principal may not see is not listed and would pass for missing: asked for by name it is refused.
+        partition_counts(admin, [name for name in named if name not in listed.topics])
+        ours = [name for name in named if name in listed.topics]
         configs = topic_configs(admin, ours)
         placed = placed_now(kafka, ours, listed.topics)
         for name in ours:

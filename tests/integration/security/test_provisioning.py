@@ -13,7 +13,7 @@ from feedline.errors import AuthenticationError
 from feedline.provisioning.apply import apply
 from feedline.provisioning.desired import read_desired
 from feedline.provisioning.installation import Installation
-from feedline.provisioning.state import Desired, Part
+from feedline.provisioning.state import Desired, Part, TopicState
 from feedline.security.cluster_access import new_password
 from feedline.security.principals import Rule, Service
 from feedline.security.secret_file import write_secret
@@ -69,6 +69,13 @@ def test_whoever_may_not_see_users_or_rules_is_told_the_right_and_gets_no_plan(p
     wanted = Desired(users={"somebody": {"file": "/nowhere"}}, rules=frozenset({RULE}))
     system = Installation(_asking_as(secured, Service.PRODUCER), wanted, [part])
     with pytest.raises(AuthenticationError, match="right to DESCRIBE on the cluster"):
+        system.plan()
+
+
+def test_a_topic_that_one_may_not_see_is_not_taken_for_missing(secured):
+    hidden = TopicState(secured.spare.name, 3, 3, {})
+    system = Installation(_asking_as(secured, secured.custodian), Desired(topics={hidden.name: hidden}), [Part.TOPICS])
+    with pytest.raises(AuthenticationError, match=hidden.name):
         system.plan()
 
 
