@@ -216,7 +216,7 @@ def test_what_fastavro_writes_is_decoded_exactly(case: Any) -> None:
     assert decoded.equals(rows_of(codec, records * 2))
 
 
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=100)
 @given(cases(), st.data())
 def test_broken_bytes_are_refused_or_are_another_valid_batch(case: Any, data: st.DataObject) -> None:
     codec, records = case
@@ -247,7 +247,7 @@ TOKENS = [
 ]  # fmt: skip
 
 
-@settings(quick, max_examples=250)
+@settings(quick, max_examples=150)
 @given(cases(), st.data())
 def test_the_kernel_never_takes_a_line_that_the_row_wise_check_refuses_or_reads_otherwise(
     case: Any, data: st.DataObject
