@@ -20,6 +20,8 @@ from typing import Any
 HOST = "127.0.0.1"
 PIECE = 1 << 16
 LOOK_AGAIN_S = 0.05
+# The kernel's table of connections, read while many come and go, may leave one out: it is looked for again.
+LOOKS = 50
 CLIENT = "client"
 
 Link = frozenset[str]
@@ -44,11 +46,11 @@ class Network:
         """Tells which process is which host now, asked at every new connection."""
         self._hosts = hosts
 
-    def route(self, host: str, port: int) -> int:
-        """A port here that leads to a host's port."""
+    def route(self, host: str, port: int, *, of_hosts: bool = False) -> int:
+        """A port here that leads to a host's port; of_hosts: no client comes to it."""
 
         async def serve() -> int:
-            server = await asyncio.start_server(lambda r, w: self._connected(r, w, host, port), HOST, 0)
+            server = await asyncio.start_server(lambda r, w: self._connected(r, w, host, port, of_hosts), HOST, 0)
             self._servers.append(server)
             return int(server.sockets[0].getsockname()[1])
 
@@ -82,14 +84,18 @@ class Network:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, of_hosts: bool
     ) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
             theirs, ours = (int(writer.get_extra_info(end)[1]) for end in ("peername", "sockname"))
-            link = frozenset((await self._who(theirs, ours), host))
+            who = await self._who(theirs, ours)
+            if who is None or (of_hosts and who == CLIENT):
+                # Whose it is must be known: it would pass every cut. They come again.
+                return
+            link = frozenset((who, host))
             await self._passable(link)
             there, back = await asyncio.open_connection(HOST, port)
             async with asyncio.TaskGroup() as both:
@@ -117,22 +123,34 @@ class Network:
         while link in self._cuts:  # noqa: ASYNC110  cut and healed by other threads
             await asyncio.sleep(LOOK_AGAIN_S)
 
-    async def _who(self, theirs: int, ours: int) -> str:
+    async def _who(self, theirs: int, ours: int) -> str | None:
         """Looked up beside the event loop: in a storm of reconnecting clients nothing else would pass."""
-        return await self._loop.run_in_executor(self._looking, lambda: _owner(theirs, ours, self._hosts()))
+        for _ in range(LOOKS):
+            who = await self._loop.run_in_executor(self._looking, lambda: _owner(theirs, ours, self._hosts()))
+            if who is not None:
+                return who
+            await asyncio.sleep(LOOK_AGAIN_S / 5)
+        return None
 
 
-def _owner(theirs: int, ours: int, hosts: dict[int, str]) -> str:
-    """The host whose process has the connection from one port to another."""
+def _owner(theirs: int, ours: int, hosts: dict[int, str]) -> str | None:
+    """The host whose process has the connection from one port to another; None when it is not found."""
     socket = socket_between(theirs, ours)
+    if not socket:
+        return None
     for pid, name in hosts.items():
-        with contextlib.suppress(OSError):
-            for file in Path(f"/proc/{pid}/fd").iterdir():
-                # Files that were closed meanwhile have no link.
-                with contextlib.suppress(FileNotFoundError):
-                    if str(file.readlink()) == socket:
-                        return name
+        # A host may end meanwhile, and files that were closed have no link.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if any(_link(file) == socket for file in Path(f"/proc/{pid}/fd").iterdir()):
+                return name
     return CLIENT
+
+
+def _link(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except FileNotFoundError:
+        return ""
 
 
 def socket_between(local: int, remote: int) -> str:

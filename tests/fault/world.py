@@ -124,7 +124,10 @@ def world(home: Path) -> Iterator[World]:
         stack.callback(network.close)
         planned = plan_cluster(home)
         told = {
-            node: NodePorts(network.route(host_of(node), ports.broker), network.route(host_of(node), ports.controller))
+            node: NodePorts(
+                network.route(host_of(node), ports.broker),
+                network.route(host_of(node), ports.controller, of_hosts=True),
+            )
             for node, ports in planned.ports.items()
         }
         cluster = Cluster(behind(planned, told))
