@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from feedline.errors import (
     AuthenticationError,
@@ -158,3 +158,15 @@ def translate(error: KafkaError | KafkaException, **where: Any) -> FeedlineError
         return TerminalError(f"the Kafka client failed: {cause}", **where)
     kind = error_kind(cause)
     return kind(f"{cause.str()} ({cause.name()}): {_ADVICE[kind]}", **where)
+
+
+def fatal_reason(producer: Producer, failure: KafkaException) -> KafkaException:
+    """Why a transactional producer can do nothing any more: when it refuses a message it says only that it cannot
+    (`_FATAL`), and in any call of its transaction why. Other failures are given back as they came."""
+    if failure.args[0].code() != KafkaError._FATAL:
+        return failure
+    try:
+        producer.abort_transaction(0)
+    except KafkaException as reason:
+        return reason if reason.args[0].fatal() else failure
+    return failure

@@ -1,13 +1,14 @@
-"""A call of the Kafka client that never returns costs bulk entry a producer, and no event."""
+"""A producer that never answers, or can do nothing any more, costs bulk entry that producer, and no event."""
 
 from __future__ import annotations
 
 import threading
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from tests.unit.orders.bulk_parts import Transactions, World
 
+from feedline.kafka.errors import fatal_reason
 from feedline.orders.bulk.delays import read_delay
 from feedline.orders.bulk.lane import LanePolicy
 from feedline.orders.bulk.service import BulkPolicy
@@ -44,3 +45,44 @@ def test_a_transaction_whose_offsets_are_never_taken_is_done_again_by_another_pr
     one.settle()
     assert one.is_well
     assert stuck.published == []
+
+
+class Fenced(Transactions):
+    """The broker has given its transaction up, which the client learns while more is handed to it: of a message it says
+    only that it has failed (librdkafka's `_FATAL`), of the transaction why."""
+
+    def produce(self, *_, **__):
+        raise KafkaException(KafkaError(KafkaError._FATAL))
+
+    def abort_transaction(self, _left):
+        raise KafkaException(KafkaError(KafkaError._FENCED, fatal=True))
+
+
+def test_a_producer_that_was_given_up_before_all_was_handed_over_is_replaced(monkeypatch, tmp_path):
+    one = World(monkeypatch, tmp_path)
+    one.transactions.init_transactions = lambda _left: None
+    monkeypatch.setattr(one.entry, "_producer", lambda: one.transactions)
+    one.client.assign_later(0)
+    one.step()
+    one.client.fetch(0)
+    fenced = Fenced(one.broker)
+    with pytest.raises(KafkaException) as failure:
+        one.entry._step(one.client, fenced)
+    # It slept with its transaction open for longer than the broker lets it.
+    one.entry._begun_at -= 2 * one.entry._policy.transaction_s
+    assert one.entry._renewed(fatal_reason(fenced, failure.value), one.client) is one.transactions
+    one.settle()
+    assert one.is_well
+
+
+def test_a_producer_whose_place_another_took_is_not_replaced(monkeypatch, tmp_path):
+    one = World(monkeypatch, tmp_path)
+    one.client.assign_later(0)
+    one.step()
+    one.client.fetch(0)
+    fenced = Fenced(one.broker)
+    with pytest.raises(KafkaException) as failure:
+        one.entry._step(one.client, fenced)
+    with pytest.raises(KafkaException) as told:
+        one.entry._renewed(fatal_reason(fenced, failure.value), one.client)
+    assert told.value.args[0].code() == KafkaError._FENCED

@@ -32,7 +32,7 @@ from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.kafka.assignment import take_up
 from feedline.kafka.bounded import within
 from feedline.kafka.config import consumer_config, producer_config
-from feedline.kafka.errors import translate
+from feedline.kafka.errors import fatal_reason, translate
 from feedline.orders.bulk.lane import INVALID, UNREADABLE, Due, Fate, Lane, LanePolicy, Taken, default_policy
 from feedline.orders.bulk.progress import Progress
 from feedline.orders.bulk.reading import EventReader
@@ -143,7 +143,7 @@ class BulkEntry:
                 try:
                     self._step(consumer, producer)
                 except KafkaException as failure:
-                    producer = self._renewed(failure, consumer)
+                    producer = self._renewed(fatal_reason(producer, failure), consumer)
         except KafkaException as error:
             raise self._translated(error) from error
         finally:

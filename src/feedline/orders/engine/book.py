@@ -172,7 +172,8 @@ class Book:
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat()
+    """ISO 8601 in UTC, always with its microseconds: else a whole second is written without a fraction."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def read_book(folder: Path) -> list[Arrival]:
