@@ -21,7 +21,16 @@ from feedline.settings import Settings
 PARTITIONS = 8
 HERE = Path(__file__).parent
 # The files that take longest, begun first: what is still at work when the others have ended is short.
-LONGEST = ("security/test_whole_path.py",)
+LONGEST = (
+    "security/test_whole_path.py",
+    "security/test_secured_cluster.py",
+    "orders/test_recover.py",
+    "orders/test_gateway.py",
+    "orders/test_http_entry.py",
+    "services/test_api_fuzz.py",
+    "security/test_secrets_of_services.py",
+    "test_stack_survives.py",
+)
 _numbers = itertools.count(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from tests.unit.orders.bulk_parts import World
 
 from feedline.orders.bulk.delays import read_delay
@@ -60,3 +61,19 @@ def test_what_was_read_of_a_partition_that_is_lost_unawares_is_not_published(wor
     one.client.assign_later(0)
     one.settle()
     assert one.is_well
+
+
+def test_partitions_that_come_while_it_ends_are_let_go_again_without_asking_anybody(world, monkeypatch):
+    one = world()
+
+    def away(*_):
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(one.client, "committed", away)
+    one.entry.stop()
+    one.client.assign_later(0)
+    one.client.consume(1)
+    one.client.revoke_later(0)
+    one.client.consume(1)
+    assert one.entry.figures()["partitions"] == 0
+    assert (one.transactions.published, one.broker.committed) == ([], {})

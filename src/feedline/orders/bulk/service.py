@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,19 +136,21 @@ class BulkEntry:
             }
         )
         try:
-            self._call(producer.init_transactions)
-            consumer.subscribe(
-                [self._topics.bulk], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
-            )
-            while not self._stop.is_set():
-                try:
-                    self._step(consumer, producer)
-                except KafkaException as failure:
-                    producer = self._renewed(fatal_reason(producer, failure), consumer)
+            with closing(consumer):
+                self._work(consumer, producer)
         except KafkaException as error:
             raise self._translated(error) from error
-        finally:
-            consumer.close()
+
+    def _work(self, consumer: Consumer, producer: Producer) -> None:
+        self._call(producer.init_transactions)
+        consumer.subscribe(
+            [self._topics.bulk], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+        while not self._stop.is_set():
+            try:
+                self._step(consumer, producer)
+            except KafkaException as failure:
+                producer = self._renewed(fatal_reason(producer, failure), consumer)
 
     def _producer(self) -> Producer:
         transaction_ms = int(self._policy.transaction_s * 1000)
@@ -282,6 +285,10 @@ class BulkEntry:
                 return
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._stop.is_set():
+            # While it closes: nothing of them is read, and nobody asked where they begin.
+            consumer.incremental_assign(partitions)
+            return
         numbers = [one.partition for one in partitions]
         starts = self._open_lanes(consumer, numbers) if numbers else {}
         take_up(consumer, [TopicPartition(self._topics.bulk, p, start) for p, start in starts.items()])
