@@ -134,7 +134,7 @@ def produce(job: Job) -> None:
         def on_batch(sender: Any, records: int, size: int, error: Any, message: Any) -> None:
             told(sender, records, size, error, message)
             if error is None:
-                acknowledged(ids_in(message.value()))
+                acknowledged(ids_in(message.value()), message)
 
         DeliverySender._on_batch = on_batch  # type: ignore[method-assign]
         _die_in_sender(job)
@@ -162,9 +162,9 @@ def stream(job: Job) -> None:
     with _acknowledgements(job) as acknowledged:
         failed: list[str] = []
 
-        def reported(record: str, error: KafkaError | None) -> None:
+        def reported(record: str, error: KafkaError | None, message: Any) -> None:
             if error is None:
-                acknowledged((record,))
+                acknowledged((record,), message)
             else:
                 failed.append(f"{record}: {error.str()}")
 
@@ -175,7 +175,7 @@ def stream(job: Job) -> None:
                 job.feed.topic.name,
                 json.dumps(record_of(record)),
                 headers=headers,
-                on_delivery=lambda error, _, record=record: reported(record, error),
+                on_delivery=lambda error, message, record=record: reported(record, error, message),
             )
             producer.poll(job.pace_s)
             if job.die_at and number == job.die_in:
@@ -266,13 +266,13 @@ def consume(job: Job) -> None:
 
 
 @contextmanager
-def _acknowledgements(job: Job) -> Iterator[Callable[[tuple[str, ...]], None]]:
+def _acknowledgements(job: Job) -> Iterator[Callable[[tuple[str, ...], Any], None]]:
     out: TextIO
     with (job.folder / f"acks-{job.name}.txt").open("a", encoding="utf-8") as out:
 
-        def write(ids: tuple[str, ...]) -> None:
-            now = time.time()
-            out.write("".join(f"{now:.3f} {record}\n" for record in ids))
+        def write(ids: tuple[str, ...], message: Any) -> None:
+            line = f"{time.time():.3f} {{}} {message.partition()} {message.offset()}\n"
+            out.write("".join(map(line.format, ids)))
             out.flush()
 
         yield write

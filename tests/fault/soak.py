@@ -248,6 +248,15 @@ FAULTS: dict[str, Callable[[Soak], bool]] = {
 }
 
 
+def _keep(state: Soak, out: Path) -> None:
+    """What lies in the run's folder and the services' logs tells why; the temporary folder will be gone."""
+    shutil.copytree(state.run.folder, out / "run")
+    shutil.copytree(state.world.home / "logs", out / "logs")
+    for messages in state.world.home.glob("kafka-*/data/*"):
+        if messages.name.startswith(state.run.workload.feed.topic.name):
+            shutil.copytree(messages, out / "data" / messages.parts[-3] / messages.name)
+
+
 def soak(minutes: float, seed: int, out: Path, rebalance: Rebalance | None) -> bool:
     """Whether nothing was lost or doubled."""
     chance = random.Random(seed)
@@ -271,10 +280,10 @@ def soak(minutes: float, seed: int, out: Path, rebalance: Rebalance | None) -> b
                 line.heal()
                 verdict = run.finish(within_s=600)
             except BaseException:
-                # What lies in the run's folder and the services' logs tells why; the temporary folder will be gone.
-                shutil.copytree(run.folder, out / "run")
-                shutil.copytree(made.home / "logs", out / "logs")
+                _keep(state, out)
                 raise
+            if not verdict.clean:
+                _keep(state, out)
             state.clocks()
             found = {finding.name: finding.count for finding in verdict.findings}
             told = [
