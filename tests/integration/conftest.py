@@ -19,31 +19,7 @@ from feedline.local.stack import StackConfig, down, up
 from feedline.settings import Settings
 
 PARTITIONS = 8
-HERE = Path(__file__).parent
-# The files that take longest, begun first: what is still at work when the others have ended is short.
-LONGEST = (
-    "security/test_whole_path.py",
-    "security/test_secured_cluster.py",
-    "orders/test_recover.py",
-    "orders/test_gateway.py",
-    "orders/test_http_entry.py",
-    "services/test_api_fuzz.py",
-    "security/test_secrets_of_services.py",
-    "test_stack_survives.py",
-)
 _numbers = itertools.count(1)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` the tests of a file share a worker, and so do all that need the three secured brokers,
-    which are started once."""
-    ours = {str(HERE / name): place for place, name in enumerate(LONGEST)}
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            secured = "secured" in getattr(item, "fixturenames", ()) and item.path.parent.name == "security"
-            item.add_marker(pytest.mark.xdist_group("secured" if secured else str(item.path.relative_to(HERE))))
-    items.sort(key=lambda item: ours.get(str(item.path), len(ours)))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from feedline.catalog import Topic
 from feedline.errors import AuthenticationError
-from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.kafka.admin import admin_client, ensure_topics, has_topic
 from feedline.local import kafka as local_kafka
 from feedline.local.ports import HOST, choose_ports
 from feedline.local.process import stop_processes
@@ -74,7 +75,12 @@ def secured(tmp_path_factory):
 def refused(secured, feeds, lines):
     """Feeds whose topic is on the secured broker, and a way to publish one record there with a login."""
     topics = [replace(topic, name=feeds.topic) for topic in feeds.catalog.topics()]
-    ensure_topics(admin_client(secured.inner), topics, 1)
+    admin = admin_client(secured.inner)
+    ensure_topics(admin, topics, 1)
+    # A busy broker may not have heard yet of what it has just made.
+    deadline = time.monotonic() + 30
+    while not all(has_topic(admin, topic.name) for topic in topics) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
     def publish(user, password, **settings):
         producer = feeds.producer(**secured.base(user, password), **settings)

@@ -65,13 +65,23 @@ REGISTRY_REFUSED_FOR = {
 }
 
 
+# What a broker says that was started a moment ago, and is nobody's right or wrong.
+NOT_YET = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR)
+
+
 def _refused(attempt, secured, kafka):
     """None when the attempt is allowed, else the code it is refused with."""
-    try:
-        attempt(secured, kafka)
-    except KafkaException as error:
-        return error.args[0].code()
-    return None
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            attempt(secured, kafka)
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code not in NOT_YET or time.monotonic() > deadline:
+                return code
+            time.sleep(0.2)
+        else:
+            return None
 
 
 @pytest.mark.parametrize("service", MAY, ids=str)
@@ -193,6 +203,7 @@ class Traffic:
             time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_passwords_and_certificates_change_under_clients_that_go_on(secured):
     admin = admin_client(secured.plan.admin)
     ports = [ports.broker for ports in secured.plan.config.ports.values()]
