@@ -120,7 +120,10 @@ def test_two_processes_that_load_the_same_range_load_it_once(the_world):
         run.start(drivers.produce, "producer", pace_s=0.2)
         run.fault("three processes load the same offsets at once")
         assert run.finish().clean, str(run.verdict)
-        # Each of them had the same offsets before it; who came second found them loaded.
+        [(loads,)] = run.query(
+            f"SELECT COUNT(DISTINCT LOAD_ID) FROM FEEDLINE.CONTROL.LOAD_LEDGER WHERE FEED = '{run.workload.feed.name}'"
+        )
+        assert loads > 1
         assert len({one["who"] for one in run.events("loaded")}) > 1
 
 
