@@ -27,7 +27,7 @@ from feedline.consumer.messages import headers_of, place_of
 from feedline.consumer.range_reader import group_of
 from feedline.errors import BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import NOT_HEARD_OF, translate
+from feedline.kafka.errors import may_pass, translate
 
 TIMEOUT_SECONDS = 30.0
 # `assign` needs the name of a group, which is never joined.
@@ -220,21 +220,17 @@ async def _assign_when_there(consumer: AIOConsumer, topic: str, since: datetime 
                     _, start = await consumer.get_watermark_offsets(_manifests(topic), timeout=poll_s)
             await consumer.assign([_manifests(topic, start)])
         except KafkaException as error:
-            if not _may_pass(error.args[0]):
+            if not may_pass(error.args[0]):
                 raise
             await asyncio.sleep(poll_s)
         else:
             return
 
 
-def _may_pass(error: KafkaError) -> bool:
-    return error.code() in NOT_HEARD_OF or isinstance(translate(error), BrokerUnavailableError)
-
-
 def _raise_terminal(messages: Iterable[Message], feed: str, topic: str) -> None:
     for message in messages:
         error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF and not _may_pass(error):
+        if error is not None and error.code() != KafkaError._PARTITION_EOF and not may_pass(error):
             raise translate(error, feed=feed, topic=topic)
 
 
@@ -268,7 +264,7 @@ def _reached(messages: Iterable[Message], topic: str, *, at_end: bool = False) -
             reached = -1 if at_end else place_of(message)[1] + 1
         elif error.code() == KafkaError._PARTITION_EOF:
             reached = place_of(message)[1]
-        elif not at_end and not _may_pass(error):
+        elif not at_end and not may_pass(error):
             raise translate(error, topic=topic)
     return reached
 

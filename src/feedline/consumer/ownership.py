@@ -14,7 +14,7 @@ from feedline.consumer.ranges import PartitionSpan
 from feedline.consumer.schedule import Schedule
 from feedline.errors import FeedlineError, RetriableError
 from feedline.kafka.assignment import take_up
-from feedline.kafka.errors import CAME_TOO_LATE, NOT_HEARD_OF, translate
+from feedline.kafka.errors import CAME_TOO_LATE, NOT_HEARD_OF, is_one_of, translate
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ class Ownership:
                 starts[place] = (start, committed[place])
         except (KafkaException, FeedlineError) as error:
             failure = translate(error) if isinstance(error, KafkaException) else error
-            if not isinstance(failure, RetriableError) and not _passes(error):
+            if not isinstance(failure, RetriableError) and not is_one_of(error, CAME_TOO_LATE | NOT_HEARD_OF):
                 raise failure from error
             logger.warning("where %d partitions begin is not known yet: %s", len(places), failure)
             self._place_at = time.monotonic() + PLACE_AGAIN_S
@@ -264,7 +264,3 @@ class Ownership:
 
     def _share(self) -> None:
         self._shared = tuple(self._claims.values())
-
-
-def _passes(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in CAME_TOO_LATE | NOT_HEARD_OF

@@ -16,15 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 from confluent_kafka.aio import AIOConsumer
 
 from feedline.batch.headers import MANIFEST, header
 from feedline.batch.identity import Cycle
 from feedline.consumer.messages import headers_of, place_of
-from feedline.errors import BrokerUnavailableError
 from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import NOT_HEARD_OF, translate
+from feedline.kafka.errors import may_pass, translate
 
 # `assign` needs the name of a group, which is never joined.
 WATCH_GROUP = "feedline.watch"
@@ -158,14 +157,14 @@ class _Watch:
                 error = found.error
             except KafkaException as raised:
                 error = raised.args[0]
-            if not _may_pass(error):
+            if not may_pass(error):
                 raise translate(error, topic=self.topic)
             await asyncio.sleep(POLL_SECONDS)
 
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is not None:
-            if not _may_pass(error):
+            if not may_pass(error):
                 raise translate(error, topic=self.topic)
             return
         partition, offset = place_of(message)
@@ -184,10 +183,6 @@ class _Watch:
                     offset,
                 )
                 waiter.tell(arrival)
-
-
-def _may_pass(error: KafkaError) -> bool:
-    return error.code() in NOT_HEARD_OF or isinstance(translate(error), BrokerUnavailableError)
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], _Watch]] = WeakKeyDictionary()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -158,6 +158,16 @@ def translate(error: KafkaError | KafkaException, **where: Any) -> FeedlineError
         return TerminalError(f"the Kafka client failed: {cause}", **where)
     kind = error_kind(cause)
     return kind(f"{cause.str()} ({cause.name()}): {_ADVICE[kind]}", **where)
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether to whoever waits for a topic nothing is wrong yet: it may still be made, or a broker come back."""
+    return error.code() in NOT_HEARD_OF or issubclass(error_kind(error), BrokerUnavailableError)
+
+
+def is_one_of(error: Exception, codes: Collection[int]) -> bool:
+    """Whether it is the Kafka client's error, with one of these codes."""
+    return isinstance(error, KafkaException) and error.args[0].code() in codes
 
 
 def fatal_reason(producer: Producer, failure: KafkaException) -> KafkaException:

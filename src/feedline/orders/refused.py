@@ -1,4 +1,4 @@
-"""What lies on `orders.ERROR`: who refused an event or a report of which order, and why."""
+"""What lies on `orders.ERROR`: which event or report of which order was refused, and why."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from feedline.batch.error_record import MAX_REASON, Origin
 from feedline.batch.headers import header
 from feedline.consumer.error_topic import error_messages
 from feedline.consumer.messages import headers_of
@@ -28,6 +29,15 @@ class RefusedMessage:
     partition: int
     offset: int
     refused_at: datetime
+
+
+def refusal_headers(code: str, reason: str, origin: Origin) -> list[tuple[str, bytes]]:
+    """What a refused event's message has beside its own headers; origin: where the event lies."""
+    return [
+        ("reason", reason[:MAX_REASON].encode(errors="replace")),
+        ("errorCode", code.encode()),
+        *origin.to_kafka(),
+    ]
 
 
 def refused_messages(kafka: Mapping[str, Any], topics: OrderTopics) -> Iterator[RefusedMessage]:

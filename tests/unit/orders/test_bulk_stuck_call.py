@@ -27,6 +27,16 @@ class Stuck(Transactions):
         self.returned.set()
 
 
+def failure_of(one, producer):
+    """Of the first step with something to publish, by that producer."""
+    one.client.assign_later(0)
+    one.step()
+    one.client.fetch(0)
+    with pytest.raises(KafkaException) as failure:
+        one.entry._step(one.client, producer)
+    return failure.value
+
+
 def test_a_transaction_whose_offsets_are_never_taken_is_done_again_by_another_producer(monkeypatch, tmp_path):
     one = World(monkeypatch, tmp_path)
     lane = LanePolicy(read_delay("0"))
@@ -34,12 +44,8 @@ def test_a_transaction_whose_offsets_are_never_taken_is_done_again_by_another_pr
     stuck, one.transactions = Stuck(one.broker), Transactions(one.broker)
     one.transactions.init_transactions = lambda _left: None
     monkeypatch.setattr(one.entry, "_producer", lambda: one.transactions)
-    one.client.assign_later(0)
-    one.step()
-    one.client.fetch(0)
-    with pytest.raises(KafkaException) as failure:
-        one.entry._step(one.client, stuck)
-    assert one.entry._renewed(failure.value, one.client) is one.transactions
+    failure = failure_of(one, stuck)
+    assert one.entry._renewed(failure, one.client) is one.transactions
     stuck.back.set()
     assert stuck.returned.wait(10)
     one.settle()
@@ -62,27 +68,19 @@ def test_a_producer_that_was_given_up_before_all_was_handed_over_is_replaced(mon
     one = World(monkeypatch, tmp_path)
     one.transactions.init_transactions = lambda _left: None
     monkeypatch.setattr(one.entry, "_producer", lambda: one.transactions)
-    one.client.assign_later(0)
-    one.step()
-    one.client.fetch(0)
     fenced = Fenced(one.broker)
-    with pytest.raises(KafkaException) as failure:
-        one.entry._step(one.client, fenced)
+    failure = failure_of(one, fenced)
     # It slept with its transaction open for longer than the broker lets it.
     one.entry._begun_at -= 2 * one.entry._policy.transaction_s
-    assert one.entry._renewed(fatal_reason(fenced, failure.value), one.client) is one.transactions
+    assert one.entry._renewed(fatal_reason(fenced, failure), one.client) is one.transactions
     one.settle()
     assert one.is_well
 
 
 def test_a_producer_whose_place_another_took_is_not_replaced(monkeypatch, tmp_path):
     one = World(monkeypatch, tmp_path)
-    one.client.assign_later(0)
-    one.step()
-    one.client.fetch(0)
     fenced = Fenced(one.broker)
-    with pytest.raises(KafkaException) as failure:
-        one.entry._step(one.client, fenced)
+    failure = failure_of(one, fenced)
     with pytest.raises(KafkaException) as told:
-        one.entry._renewed(fatal_reason(fenced, failure.value), one.client)
+        one.entry._renewed(fatal_reason(fenced, failure), one.client)
     assert told.value.args[0].code() == KafkaError._FENCED

@@ -18,7 +18,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from feedline.batch.error_record import MAX_REASON, Origin
+from feedline.batch.error_record import Origin
 from feedline.batch.headers import header
 from feedline.consumer.messages import place_of
 from feedline.errors import (
@@ -39,6 +39,7 @@ from feedline.orders.bulk.progress import Progress
 from feedline.orders.bulk.reading import EventReader
 from feedline.orders.bulk.rebuild import read_books
 from feedline.orders.model import OrderEvent, event_headers, facts_of, faults_of
+from feedline.orders.refused import refusal_headers
 from feedline.orders.topics import BULK_GROUP, BULK_TRANSACTIONS, OrderTopics
 from feedline.settings import Settings
 
@@ -274,7 +275,7 @@ class BulkEntry:
             topic, value, key = self._topics.out, taken.value, taken.event.order_id.encode()
         else:
             origin = Origin(self._topics.bulk, partition, taken.offset)
-            headers = [*taken.headers, *refusal_headers(due, origin)]
+            headers = [*taken.headers, *refusal_headers(due.code, due.reason, origin)]
             topic, value, key, partition = self._topics.error, taken.value, taken.key, 0
         while True:
             try:
@@ -393,12 +394,3 @@ class BulkEntry:
         if isinstance(error, KafkaError) and error.retriable():
             return BrokerUnavailableError(f"{error.str()}: the broker does not answer, start again when it does")
         return translate(failure, topic=self._topics.bulk)
-
-
-def refusal_headers(due: Due, origin: Origin) -> list[tuple[str, bytes]]:
-    """What a refused event's message has beside its own headers."""
-    return [
-        ("reason", due.reason[:MAX_REASON].encode(errors="replace")),
-        ("errorCode", due.code.encode()),
-        *origin.to_kafka(),
-    ]

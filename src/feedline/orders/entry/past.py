@@ -101,6 +101,5 @@ class Past:
         held: Held | None = None
         for message in read_spans(self._kafka, topic, {partition: span}, group=ENTRY_GROUP):
             if message.key() == key:
-                value = message.value()
-                held = None if value is None else further(held, Held.decode(value))
+                held = further(held, message.value())
         return None if held is None else held.state

@@ -16,6 +16,7 @@ from feedline.orders.fix.holding import Taken
 from feedline.orders.fix.states import Held
 from feedline.orders.model import ExecutionReport, encode_report
 from feedline.orders.model.schemas import EXECUTION_REPORT, order_schema
+from feedline.orders.refused import refusal_headers
 from feedline.orders.topics import OrderTopics
 
 # As orders.out, so that the events and the reports of an order lie in partitions of one number.
@@ -94,11 +95,7 @@ class Outbox:
         then: Callable[[], None],
     ) -> None:
         """An event that is not sent, to the topic of errors: as it was, and why."""
-        told = [
-            ("reason", reason[:MAX_REASON].encode(errors="replace")),
-            ("errorCode", code.encode()),
-            *Origin(self._topics.out, partition, offset).to_kafka(),
-        ]
+        told = refusal_headers(code, reason, Origin(self._topics.out, partition, offset))
         self._produce(self._topics.error, value, key, [*headers, *told], then)
 
     def _produce(

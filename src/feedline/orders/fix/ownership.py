@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from feedline.consumer.tracker import OffsetTracker
 from feedline.errors import BrokerUnavailableError, FeedlineError, RetriableError
 from feedline.kafka.assignment import take_up
-from feedline.kafka.errors import CAME_TOO_LATE, NOT_HEARD_OF, translate
+from feedline.kafka.errors import CAME_TOO_LATE, NOT_HEARD_OF, is_one_of, translate
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.states import Held, read_states
@@ -169,7 +169,7 @@ class Ownership:
                 return [self._holding(place, states[place.partition]) for place in committed]
             except (KafkaException, FeedlineError) as error:
                 failure = translate(error) if isinstance(error, KafkaException) else error
-                passes = isinstance(failure, RetriableError) or _is_not_heard_of(error)
+                passes = isinstance(failure, RetriableError) or is_one_of(error, NOT_HEARD_OF)
                 if not passes or time.monotonic() > deadline:
                     raise failure from error
                 logger.warning("where %d partitions begin is not known yet: %s", len(numbers), failure)
@@ -215,7 +215,3 @@ class Ownership:
             self._holdings.pop(partition, None)
         self._paused -= partitions
         self._tell(partitions)
-
-
-def _is_not_heard_of(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in NOT_HEARD_OF

@@ -100,12 +100,16 @@ class Held:
             raise CorruptBatchError(f"the message is no state of an order: {error}") from error
 
 
-def further(known: Held | None, written: Held) -> Held:
-    """Of two states of an order, in the order in which they lie on the topic, the one that counts: the second, unless
-    it is behind the first. So it is when a gateway wrote it that had lost the partition and did not know it yet."""
-    if known is None or _rank(known.state) <= _rank(written.state):
-        return written
-    return known
+def further(known: Held | None, written: bytes | None) -> Held | None:
+    """An order's state after one more message of the topic, which says nothing to forget it: what it says, unless that
+    is behind what is known. So it is when a gateway wrote it that had lost the partition and did not know it yet.
+
+    Raises CorruptBatchError.
+    """
+    if written is None:
+        return None
+    held = Held.decode(written)
+    return held if known is None or _rank(known.state) <= _rank(held.state) else known
 
 
 def _rank(state: OrderState) -> tuple[int, bool, bool]:
@@ -123,8 +127,8 @@ def read_states(kafka: Mapping[str, Any], topic: str, partitions: Sequence[int])
 
 def _take(states: dict[str, Held], message: Message) -> None:
     order_id = (message.key() or b"").decode()
-    value = message.value()
-    if value is None:
+    held = further(states.get(order_id), message.value())
+    if held is None:
         states.pop(order_id, None)
     else:
-        states[order_id] = further(states.get(order_id), Held.decode(value))
+        states[order_id] = held

@@ -8,11 +8,12 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from feedline.batch.error_record import MAX_REASON, Origin, place_id
+from feedline.batch.error_record import Origin, place_id
 from feedline.consumer.messages import headers_of, place_of
 from feedline.kafka.config import producer_config
 from feedline.kafka.errors import translate
 from feedline.kafka.renewal import open_client
+from feedline.orders.refused import refusal_headers
 from feedline.orders.warehouse.judging import Verdict
 
 
@@ -33,12 +34,7 @@ class Refusals:
             self._producer = open_client(Producer, producer_config(self._kafka))
         origin = Origin(str(message.topic()), *place_of(message))
         kept: list[tuple[str, Any]] = list(headers_of(message) or [])
-        told = [
-            ("reason", reason[:MAX_REASON].encode(errors="replace")),
-            ("errorCode", verdict.value.encode()),
-            ("errorId", place_id(origin).encode()),
-            *origin.to_kafka(),
-        ]
+        told = [*refusal_headers(verdict.value, reason, origin), ("errorId", place_id(origin).encode())]
         reports: list[KafkaError | None] = []
         try:
             self._producer.produce(
