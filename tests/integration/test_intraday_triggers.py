@@ -66,10 +66,12 @@ def wait(topic, tmp_path):
     return make
 
 
-def send(stack, topic, feed=FEED, cycle=Cycle.INTRADAY, partition=1):
-    headers = BatchHeaders(str(uuid.uuid4()), feed, DAY, cycle, f"{feed}-delivery", 0, 1, "session:1", AVRO)
-    producer = Producer(dict(stack.settings.kafka))
-    producer.produce(topic, b"value", partition=partition, headers=headers.to_kafka())
+def send(stack, topic, *feeds, cycle=Cycle.INTRADAY, partition=1):
+    """One message of each feed, handed over together, so that they arrive together on the slowest machine too."""
+    producer = Producer(dict(stack.settings.kafka, **{"linger.ms": 100}))
+    for feed in feeds or (FEED,):
+        headers = BatchHeaders(str(uuid.uuid4()), feed, DAY, cycle, f"{feed}-delivery", 0, 1, "session:1", AVRO)
+        producer.produce(topic, b"value", partition=partition, headers=headers.to_kafka())
     assert producer.flush(30) == 0
 
 
@@ -224,8 +226,7 @@ def test_the_topic_as_an_asset_tells_once_of_what_comes_together(stack, topic):
         events = trigger.run()
         told = asyncio.create_task(anext(events))
         await asyncio.sleep(1)
-        for feed in ("positions", "accounts", "positions", "transactions"):
-            await asyncio.to_thread(send, stack, topic, feed)
+        await asyncio.to_thread(send, stack, topic, "positions", "accounts", "positions", "transactions")
         first = (await asyncio.wait_for(told, 60)).payload
         again = asyncio.create_task(anext(events))
         await asyncio.to_thread(send, stack, topic, "accounts")
