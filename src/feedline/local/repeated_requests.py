@@ -35,8 +35,11 @@ def answered_once(app: ASGIApp) -> ASGIApp:
             body = await _body(receive)
             if body is None:
                 return
-            # In a task of its own: that the client is gone does not stop a statement that the server has begun.
-            answer = answers.setdefault(asked, asyncio.create_task(_answer(app, scope, body)))
+            # The same request may have come in over another connection meanwhile.
+            answer = answers.get(asked)
+            if answer is None:
+                # In a task of its own: that the client is gone does not stop a statement that the server has begun.
+                answer = answers[asked] = asyncio.create_task(_answer(app, scope, body))
             while len(answers) > KEPT:
                 answers.popitem(last=False)
         messages = await asyncio.shield(answer)

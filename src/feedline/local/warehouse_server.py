@@ -1,6 +1,6 @@
 """The stand-in's server process: `python -m feedline.local.warehouse_server PORT FOLDER`.
 
-fakesnow's own server is for tests of one program. Six things a warehouse gives are added here:
+fakesnow's own server is for tests of one program. Seven things a warehouse gives are added here:
 
 - Sessions that name one database folder (`FAKESNOW_DB_PATH`) share it; fakesnow opens the files again for each.
 - Stages, file formats and text lengths outlive a restart; fakesnow keeps them in memory.
@@ -9,6 +9,8 @@ fakesnow's own server is for tests of one program. Six things a warehouse gives 
 - A failed statement is an ordinary SQL error; fakesnow answers HTTP 500, which the connector repeats until its network
   timeout. Two transactions that update one row: the second gets Snowflake's error 625 (the lock is not released).
 - A statement that the connector repeats, because it got no answer, is not done again.
+- COPY looks for its files in the folder that it names; fakesnow walks the whole stage, which takes longer with every
+  load, and through folders that other sessions make and empty meanwhile.
 - A null instant is read as null; fakesnow sends it so that the connector reads 1970.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import glob
 import importlib
 import shutil
 import sys
@@ -131,6 +134,13 @@ def instants(ts: Any) -> pa.Array[Any]:
     return pa.StructArray.from_arrays(parts.flatten(), fields=list(parts.type), mask=column.is_null())
 
 
+def staged_files(prefix: str) -> str:
+    """The query for the staged files whose path begins so."""
+    folder, _, _ = prefix.rpartition("/")
+    pattern, begin = (text.replace("'", "''") for text in (f"{glob.escape(folder)}/**/*", prefix))
+    return f"SELECT file FROM glob('{pattern}') WHERE starts_with(file, '{begin}')"  # noqa: S608  quoted above
+
+
 @contextmanager
 def _globals_in(file: Path) -> Iterator[None]:
     """New DuckDB instances keep fakesnow's global objects in a file."""
@@ -156,6 +166,7 @@ def main(port: int, folder: Path) -> None:
     staged.mkdir(parents=True, exist_ok=True)
     stage.LOCAL_BUCKET_PATH = str(staged)
     SERVER.FakeSnow = shared_instance
+    stage.internal_files_sql = staged_files
     fakesnow.arrow.timestamp_to_sf_struct = instants
     FakeSnowflakeCursor.execute = execute  # type: ignore[assignment,method-assign]
     uvicorn.run(

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feedline.errors import ControlMismatchError
+from feedline.errors import ControlMismatchError, RetriableError
 from feedline.warehouse.connection import Session
 from feedline.warehouse.names import LOAD_STAGE
 
@@ -63,8 +63,9 @@ def put_files(session: Session, folder: Path, stage_path: str) -> None:
 def copy_files(session: Session, stage_path: str, files: Mapping[str, list[StagedFile]]) -> None:
     """COPY of each table's files, `files` by their common prefix, inside the caller's transaction.
 
-    Columns are matched by name, so a table may have more of them than the file. Raises ControlMismatchError when the
-    warehouse says that it loaded other files or another number of rows; the caller rolls back.
+    Columns are matched by name, so a table may have more of them than the file. The caller rolls back on
+    RetriableError, when files that were uploaded are not found on the stage, and on ControlMismatchError, when the
+    warehouse says that it loaded other files or another number of rows.
     """
     for prefix, staged in files.items():
         rows = session.execute(
@@ -76,6 +77,14 @@ def copy_files(session: Session, stage_path: str, files: Mapping[str, list[Stage
         # A row is file, status, rows parsed, rows loaded, ...; of no file at all it is one text.
         found = {str(row[0]).rsplit("/", 1)[-1]: int(row[3]) for row in rows if len(row) > 3 and row[1] == "LOADED"}
         expected = {file.name: file.rows for file in staged}
+        if found.items() < expected.items():
+            missing = ", ".join(sorted(expected.keys() - found.keys()))
+            answer = "; ".join(" ".join(map(str, row)) for row in rows)
+            raise RetriableError(
+                f"COPY into {staged[0].table} did not find {missing} below @{LOAD_STAGE}/{stage_path}, where it was "
+                f"uploaded (the warehouse answered: {answer}); nothing was changed, and trying again uploads it again. "
+                "If this repeats, see whether something else removes files from the stage"
+            )
         if found != expected:
             raise ControlMismatchError(
                 f"COPY into {staged[0].table} reported rows {found} instead of {expected}; nothing was changed"

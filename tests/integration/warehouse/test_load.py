@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from feedline.batch.wire import prefix
-from feedline.errors import ConfigurationError, ControlMismatchError, LostRaceError
+from feedline.errors import ConfigurationError, ControlMismatchError, LostRaceError, RetriableError
 from feedline.warehouse.ledger import read_checkpoints
-from feedline.warehouse.load import LoadPolicy
+from feedline.warehouse.load import LoadPolicy, Step
 
 SMALL_CHUNKS = LoadPolicy(chunk_bytes=1, fence_budget_s=60)
 
@@ -172,3 +172,21 @@ def test_a_column_that_the_table_lacks_stops_the_load_before_anything_is_written
     with pytest.raises(ConfigurationError, match=r"column NOTE .* is missing"):
         holdings.load()
     assert holdings.orders() == []
+
+
+@pytest.mark.parametrize("gone", ["LEDGER-0.parquet", ""], ids=["one of its files", "all its files"])
+def test_a_load_whose_staged_files_vanish_changes_nothing_and_its_retry_loads_all(stack, holdings, make_holding, gone):
+    holdings.publish([make_holding(n) for n in range(25)])
+
+    def lose(step):
+        if step is Step.STAGED:
+            for file in stack.home.rglob(f"{holdings.feed.name}/*/*/{gone or '*.parquet'}"):
+                file.unlink()
+
+    with pytest.raises(
+        RetriableError, match=r"did not find .*parquet below .*0 files processed.*; nothing was changed"
+    ):
+        holdings.load(on_step=lose)
+    assert holdings.orders() == []
+    assert holdings.load().records == 25
+    assert holdings.orders() == list(range(25))
