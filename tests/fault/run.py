@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Self
@@ -22,6 +23,8 @@ from fault.drivers import ALL_SENT, TRY_AGAIN, Job, event
 from fault.workload import Workload, ids_in
 from fault.world import World
 from feedline.batch.headers import MANIFEST, header
+from feedline.errors import RetriableError
+from feedline.kafka.admin import watermarks
 from feedline.kafka.config import consumer_config
 from feedline.warehouse.connection import connect
 from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, data_table
@@ -30,6 +33,7 @@ TEND_S = 0.1
 SAMPLE_S = 0.5
 PAUSE_S = 0.5
 WITHIN_S = 120.0
+SHOWN_WITHIN_S = 60.0
 
 
 class RunFailedError(AssertionError):
@@ -170,6 +174,7 @@ class Run:
         senders = [n for n, a in self.actors.items() if a.what in (drivers.produce, drivers.stream)]
         if senders:
             self.await_done(*senders, within_s=within_s)
+        self._await_shown()
         (self.folder / ALL_SENT).touch()
         if loaders:
             self.await_done(*loaders, within_s=within_s)
@@ -178,7 +183,31 @@ class Run:
         return self.verdict
 
     def acknowledged(self) -> list[str]:
-        return [line.split()[1] for file in self.folder.glob("acks-*.txt") for line in drivers._lines(file)]
+        return [record for record, _, _ in self._acknowledgements()]
+
+    def _acknowledgements(self) -> Iterator[tuple[str, int, int]]:
+        """Id, partition and offset of each acknowledged record; the offset is -1 when the broker told none."""
+        for file in self.folder.glob("acks-*.txt"):
+            for line in drivers._lines(file):
+                _, record, partition, offset = line.split()
+                yield record, int(partition), int(offset)
+
+    def _await_shown(self) -> None:
+        """Until readers are shown all that was acknowledged: a leader that has just begun shows what it knows its peers
+        to have, which may be less for some seconds. What is not shown in time is for the checker to find."""
+        ends: dict[int, int] = defaultdict(int)
+        for _, partition, offset in self._acknowledgements():
+            ends[partition] = max(ends[partition], offset + 1)
+        deadline, hidden = time.monotonic() + SHOWN_WITHIN_S, set(ends)
+        while hidden and time.monotonic() < deadline:
+            with contextlib.suppress(RetriableError):
+                marks = watermarks(self.world.settings.kafka, self.workload.feed.topic.name, hidden)
+                hidden = {partition for partition in hidden if marks[partition][1] < ends[partition]}
+            if hidden:
+                self.tend()
+                time.sleep(TEND_S)
+        if hidden:
+            event(self.folder, "not shown", partitions=sorted(hidden), ends={p: ends[p] for p in sorted(hidden)})
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         file = self.folder / "events.jsonl"

@@ -29,7 +29,7 @@ from confluent_kafka.admin import (
 )
 
 from feedline.catalog import Topic
-from feedline.errors import BrokerUnavailableError, ConfigurationError
+from feedline.errors import BrokerUnavailableError, ConfigurationError, RetriableError
 from feedline.kafka.config import admin_config
 from feedline.kafka.errors import translate
 
@@ -113,7 +113,8 @@ def has_topic(admin: AdminClient, topic: str, *, timeout: float = REQUEST_SECOND
 def watermarks(base: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
     """Of each partition the first offset and the one after the last, as a reader of committed messages sees them.
 
-    Raises BrokerUnavailableError, AuthenticationError, ConfigurationError when there is no such topic or partition.
+    Raises AuthenticationError, ConfigurationError when there is no such topic or partition, and BrokerUnavailableError
+    or another RetriableError when no leader could tell within `REQUEST_SECONDS`.
     """
     asked = [TopicPartition(topic, number) for number in partitions]
     if not asked:
@@ -133,9 +134,10 @@ def _offsets(base: Mapping[str, Any], asked: list[TopicPartition], spec: OffsetS
         )
         try:
             return {place.partition: _offset(place, future) for place, future in futures.items()}
-        except (BrokerUnavailableError, ConfigurationError) as error:
-            # A partition just made, or whose leader moves, has none for a moment, or the broker has not heard of it.
-            until = began + (REQUEST_SECONDS if isinstance(error, BrokerUnavailableError) else NEWS_SECONDS)
+        except (RetriableError, ConfigurationError) as error:
+            # A partition just made, or whose leader moves or has just begun, has none for a moment, or the broker has
+            # not heard of it.
+            until = began + (REQUEST_SECONDS if isinstance(error, RetriableError) else NEWS_SECONDS)
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
