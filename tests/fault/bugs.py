@@ -13,7 +13,8 @@ from typing import Any
 
 from feedline.errors import WarehouseUnavailableError
 from feedline.kafka import config
-from feedline.producer import options
+from feedline.producer import options, record_path
+from feedline.producer.record_path import RecordPath
 from feedline.warehouse import ledger
 from feedline.warehouse.load import Step, _Load
 
@@ -21,6 +22,7 @@ CHECKPOINT_FIRST = "the checkpoint is committed before the load"
 NO_LEDGER = "nobody looks into the ledger"
 NO_FENCE = "loads do not take turns and the checkpoint is not compared"
 ONE_COPY = "acks=1"
+BELIEVING = "a delivery report without an offset is believed"
 
 MEET_WITHIN_S = 20.0
 
@@ -41,6 +43,19 @@ def at_step(bug: str | None, step: Step, folder: Path, name: str) -> None:
         deadline = time.monotonic() + MEET_WITHIN_S
         while len(list(folder.glob("inside-*"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def _believing(_folder: Path, _name: str) -> None:
+    settle = RecordPath._settle
+
+    def believe(path: Any, sent: Any, error: Any, message: Any) -> None:
+        if error is None and message.offset() is None:
+            path._report(sent.lane, sent.totals.records, sent.reports, None, message)
+        else:
+            settle(path, sent, error, message)
+
+    record_path.is_unproven = lambda *_: False  # type: ignore[attr-defined]
+    RecordPath._settle = believe  # type: ignore[method-assign]
 
 
 def _checkpoint_first(_folder: Path, _name: str) -> None:
@@ -100,4 +115,10 @@ def _one_copy(_folder: Path, _name: str) -> None:
     options.durability_gap = lambda _: None
 
 
-_SEEDS = {CHECKPOINT_FIRST: _checkpoint_first, NO_LEDGER: _no_ledger, NO_FENCE: _no_fence, ONE_COPY: _one_copy}
+_SEEDS = {
+    CHECKPOINT_FIRST: _checkpoint_first,
+    NO_LEDGER: _no_ledger,
+    NO_FENCE: _no_fence,
+    ONE_COPY: _one_copy,
+    BELIEVING: _believing,
+}

@@ -190,7 +190,7 @@ class Run:
         for file in self.folder.glob("acks-*.txt"):
             for line in drivers._lines(file):
                 _, record, partition, offset = line.split()
-                yield record, int(partition), int(offset)
+                yield record, int(partition), -1 if offset == "None" else int(offset)
 
     def _await_shown(self) -> None:
         """Until readers are shown all that was acknowledged: a leader that has just begun shows what it knows its peers

@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from feedline.errors import BrokerUnavailableError
 from feedline.kafka.config import admin_config, consumer_config, producer_config
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 
 SCHEMA_TOPIC = "feedline.schemas"
@@ -116,9 +117,10 @@ def publish(kafka: Mapping[str, Any], entries: Iterable[SchemaEntry], topic: str
     failures: list[KafkaError] = []
     producer = Producer(producer_config(kafka))
 
-    def report(error: KafkaError | None, _message: Any) -> None:
-        if error is not None:
-            failures.append(error)
+    def report(error: KafkaError | None, message: Any) -> None:
+        failure = failure_of(error, message)
+        if failure is not None:
+            failures.append(failure)
 
     count = 0
     for entry in entries:

@@ -13,7 +13,7 @@ from feedline.batch.manifest import MANIFEST_PARTITION, DeliveryManifest, encode
 from feedline.batch.schemas import MANIFEST_SCHEMA, manifest_subject
 from feedline.catalog import Feed
 from feedline.errors import BrokerUnavailableError, ConfigurationError
-from feedline.kafka.admin import watermarks
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 from feedline.kafka.registry import register_schema, schema_id
 from feedline.producer.options import ProducerSettings
@@ -44,14 +44,11 @@ def complete(
     if left:
         raise BrokerUnavailableError(f"{left} records are not acknowledged yet: complete it later", **where)
     tally = path.tally(delivery)
-    unplaced = tally.partitions_without_offset()
-    if unplaced:
-        tally.place(watermarks(settings.client, feed.topic.name, unplaced))
     manifest = tally.manifest(feed, records)
     outcome: list[KafkaError | None] = []
 
-    def on_manifest(error: KafkaError | None, _: Message) -> None:
-        outcome.append(error)
+    def on_manifest(error: KafkaError | None, message: Message) -> None:
+        outcome.append(failure_of(error, message))
 
     produce(
         feed.topic.name,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,8 +22,8 @@ from feedline.batch.manifest import MANIFEST_PARTITION, PartitionRange
 from feedline.catalog import Feed
 from feedline.consumer.manifests import recent_bytes
 from feedline.errors import AuthenticationError, FeedlineError
-from feedline.kafka.admin import watermarks
 from feedline.kafka.config import producer_config
+from feedline.kafka.delivery_report import is_unproven
 from feedline.kafka.errors import translate
 from feedline.kafka.renewal import open_client
 from feedline.producer.partitioner import BytesPartitioner
@@ -56,7 +57,16 @@ class _Held:
     batches: int = 0
     records: int = 0
     bytes: int = 0
-    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message as it was handed over, without its value; counted: what its report does."""
+
+    topic: str
+    headers: Any
+    partition: int
+    counted: Callable[[KafkaError | None, Message], None]
 
 
 class DeliverySender:
@@ -73,6 +83,7 @@ class DeliverySender:
         self._partitioner: BytesPartitioner | None = None
         self._sent = 0
         self._acknowledged = 0
+        self._unproven: deque[tuple[_Sent, bytes]] = deque()
         try:
             self._producer = open_client(
                 Producer, producer_config(kafka) | UNBATCHED | {"error_cb": self._on_client_error}
@@ -151,16 +162,10 @@ class DeliverySender:
 
     def partitions(self) -> tuple[PartitionRange, ...]:
         """Where the acknowledged micro-batches lie."""
-        unknown = [partition for partition, held in self._held.items() if held.unknown]
-        # A broker that recognises a repeated message acknowledges it without its offset; the delivery lies below the
-        # partition's end in any case, and a range may be too long but not too short.
-        ends = watermarks(self._kafka, self._topic, unknown) if unknown else {}
-        ranges = []
-        for partition, held in sorted(self._held.items()):
-            low, high = ends.get(partition, (held.first, held.last + 1))
-            first = held.first if held.first >= 0 else low
-            ranges.append(PartitionRange(partition, first, high, held.batches, held.records, held.bytes))
-        return tuple(ranges)
+        return tuple(
+            PartitionRange(partition, held.first, held.last + 1, held.batches, held.records, held.bytes)
+            for partition, held in sorted(self._held.items())
+        )
 
     def let_go(self) -> None:
         """After a failure: a moment for what is under way, then everything that is still queued is dropped."""
@@ -174,9 +179,15 @@ class DeliverySender:
         self._producer.close()
 
     def _poll(self, seconds: float) -> None:
-        """Serves delivery reports; a fatal error of the client, which it raises from here, is kept for `_check`."""
+        """Serves delivery reports, and sends again what they do not prove; a fatal error of the client, which it raises
+        from here, is kept for `_check`."""
         try:
             self._producer.poll(seconds)
+            while self._unproven:
+                self._hand_over(*self._unproven[0])
+                self._unproven.popleft()
+        except BufferError:
+            return
         except KafkaException as error:
             self._failure = self._failure or translate(error, **self._where())
 
@@ -193,11 +204,19 @@ class DeliverySender:
         if isinstance(failure, AuthenticationError) or error.fatal():
             self._failure = self._failure or failure
 
-    def _produce(self, topic: str, value: bytes, headers: Any, partition: int, on_report: Any) -> None:
+    def _produce(
+        self,
+        topic: str,
+        value: bytes,
+        headers: Any,
+        partition: int,
+        counted: Callable[[KafkaError | None, Message], None],
+    ) -> None:
         self._check()
+        sent = _Sent(topic, headers, partition, counted)
         while True:
             try:
-                self._producer.produce(topic, value, partition=partition, headers=headers, on_delivery=on_report)
+                self._hand_over(sent, value)
             except BufferError:
                 self._poll(POLL_SECONDS)
                 self._check()
@@ -209,19 +228,34 @@ class DeliverySender:
         self._sent += 1
         self._poll(0)
 
+    def _hand_over(self, sent: _Sent, value: bytes) -> None:
+        self._producer.produce(
+            sent.topic,
+            value,
+            partition=sent.partition,
+            headers=sent.headers,
+            on_delivery=partial(self._reported, sent),
+        )
+
+    def _reported(self, sent: _Sent, error: KafkaError | None, message: Message) -> None:
+        if is_unproven(error, message):
+            # Of a copy, should the broker have it after all, the loader knows by the correlation id.
+            logger.warning("no broker has acknowledged a message on %s [%s]: it is sent again", *_place(message))
+            self._unproven.append((sent, message.value() or b""))
+        else:
+            sent.counted(error, message)
+
     def _on_batch(self, records: int, size: int, error: KafkaError | None, message: Message) -> None:
         self._on_report(error, message)
         if error is not None:
             return
         partition, offset = message.partition(), message.offset()
         assert partition is not None
+        assert offset is not None
         held = self._held.setdefault(partition, _Held())
         held.batches += 1
         held.records += records
         held.bytes += size
-        if offset is None or offset < 0:
-            held.unknown = True
-            return
         held.first = offset if held.first < 0 else min(held.first, offset)
         held.last = max(held.last, offset)
 
@@ -237,6 +271,10 @@ class DeliverySender:
 
     def _where(self) -> dict[str, Any]:
         return {"feed": self._feed.name, "delivery_id": self._delivery.delivery_id, "topic": self._topic}
+
+
+def _place(message: Message) -> tuple[str | None, int | None]:
+    return message.topic(), message.partition()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from feedline.catalog import Feed
 from feedline.consumer.messages import headers_of, place_of
 from feedline.errors import CorruptBatchError, TerminalError
 from feedline.kafka.config import producer_config
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 from feedline.kafka.renewal import open_client
 
@@ -61,7 +62,7 @@ class ErrorReporter:
                 self._feed.topic.error_topic,
                 value,
                 headers=headers,
-                on_delivery=lambda error, _: reports.append(error),
+                on_delivery=lambda error, sent: reports.append(failure_of(error, sent)),
             )
         except KafkaException as error:
             raise translate(error.args[0], **where) from error

@@ -7,6 +7,7 @@ it and returns, and never while a callback of the program runs: those wait in a 
 from __future__ import annotations
 
 import copy
+import logging
 import operator
 import threading
 import time
@@ -24,6 +25,7 @@ from feedline.batch.control_totals import BatchTotals
 from feedline.batch.headers import BatchHeaders
 from feedline.batch.identity import Delivery, correlation_id
 from feedline.errors import AuthenticationError, ConfigurationError, RecordTooLargeError
+from feedline.kafka.delivery_report import is_unproven
 from feedline.kafka.errors import translate
 from feedline.producer.accumulator import Accumulator, OpenBatch
 from feedline.producer.feed_record import Lane, LaneReader, Report, as_bytes, read_header_pairs
@@ -32,6 +34,8 @@ from feedline.producer.options import ProducerSettings
 from feedline.producer.partitioner import BytesPartitioner
 from feedline.producer.reports import ReportQueue
 from feedline.producer.session_tally import DeliveryKey, SessionTally
+
+logger = logging.getLogger(__name__)
 
 # Kafka's framing and the headers count against a message's limit too.
 MESSAGE_OVERHEAD = 16 * 1024
@@ -318,7 +322,14 @@ class RecordPath:
         """librdkafka's report of a batch; it comes from `poll` and `flush`, never from `produce`."""
         with self._lock:
             self._in_flight -= 1
-            self._settle(sent, error, message)
+            if not is_unproven(error, message):
+                self._settle(sent, error, message)
+                return
+            # Of a copy, should the broker have it after all, the loader knows by the correlation id.
+            topic, partition = message.topic(), message.partition()
+            logger.warning("no broker has acknowledged a batch on %s [%s]: it is sent again", topic, partition)
+            self._waiting.appendleft(replace(sent, value=message.value() or b""))
+        self.wake.set()
 
     def _settle(self, sent: _Sealed, error: KafkaError | None, message: Message | None) -> None:
         if error is not None:
@@ -328,8 +339,8 @@ class RecordPath:
         self._refused = None
         partition, offset = message.partition(), message.offset()
         assert partition is not None
-        place = -1 if offset is None else max(offset, -1)
-        self._tally(sent.lane.delivery).acknowledged(partition, place, sent.totals, sent.size, sent.raw)
+        assert offset is not None
+        self._tally(sent.lane.delivery).acknowledged(partition, offset, sent.totals, sent.size, sent.raw)
         self._report(sent.lane, sent.totals.records, sent.reports, None, message)
 
     def _failed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -55,16 +54,6 @@ class SessionTally:
         self.batches += 1
         self.raw += raw
         self.running.add(totals)
-
-    def place(self, watermarks: Mapping[int, tuple[int, int]]) -> None:
-        """Takes the whole of partitions without offset: a range may be too long but not too short."""
-        for partition, (low, high) in watermarks.items():
-            span = self._spans[partition]
-            span.first, span.last = low, high - 1
-
-    def partitions_without_offset(self) -> list[int]:
-        """Where an acknowledgement brought no offset: a broker that recognises a repeated message has none to tell."""
-        return [partition for partition, span in self._spans.items() if span.first < 0]
 
     def manifest(self, feed: Feed, expected: int | None) -> DeliveryManifest:
         """The manifest of what is acknowledged.

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, Producer
 
 from feedline.errors import RetriableError
 from feedline.kafka.config import producer_config
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.orders.model import EventKind, OrderEvent, encode_event
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
@@ -165,11 +166,12 @@ def enter_in_bulk(
     number = schema_id(registry_client(settings.registry), f"{topics.bulk}-value", order_schema(ORDER_EVENT))
     failed: list[KafkaError] = []
 
-    def delivered(error: KafkaError | None, _message: Any) -> None:
-        if error is None:
+    def delivered(error: KafkaError | None, message: Any) -> None:
+        failure = failure_of(error, message)
+        if failure is None:
             tally.entered += 1
         else:
-            failed.append(error)
+            failed.append(failure)
 
     producer = Producer(
         producer_config(settings.acting_as("order-test").kafka) | {"linger.ms": 5, "partitioner": "murmur2_random"}

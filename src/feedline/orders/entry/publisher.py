@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from feedline.batch.headers import KafkaHeaders
 from feedline.errors import BrokerUnavailableError
 from feedline.kafka.config import producer_config
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 from feedline.orders.model.book import Place
 
@@ -98,7 +99,7 @@ class Publisher:
 
     def _acknowledged(self, future: asyncio.Future[Place], error: KafkaError | None, message: Any) -> None:
         # Within poll, or within flush of another thread than the loop's.
-        self._done.append((future, error, message.partition(), message.offset()))
+        self._done.append((future, failure_of(error, message), message.partition(), message.offset()))
 
     def _probe(self) -> None:
         """Whether the broker is there again: nothing that is entered finds out, since nothing is."""

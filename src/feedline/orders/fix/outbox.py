@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, Producer
 from feedline.batch.error_record import MAX_REASON, Origin
 from feedline.batch.headers import AVRO
 from feedline.kafka.config import producer_config
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.orders.fix.holding import Taken
@@ -108,9 +109,10 @@ class Outbox:
         *,
         partition: int = -1,
     ) -> None:
-        def delivered(error: KafkaError | None, _message: Any) -> None:
-            if error is not None:
-                self.failure = self.failure or translate(error, topic=topic)
+        def delivered(error: KafkaError | None, message: Any) -> None:
+            failure = failure_of(error, message)
+            if failure is not None:
+                self.failure = self.failure or translate(failure, topic=topic)
             elif then is not None and self.failure is None:
                 then()
 

@@ -20,6 +20,7 @@ from confluent_kafka import Producer
 
 from feedline.errors import BrokerUnavailableError, ConfigurationError, FeedlineError
 from feedline.kafka.config import producer_config
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.orders.model import EventKind, OrderEvent, encode_event
@@ -51,9 +52,10 @@ def to_topic(events: Iterable[Made], settings: Settings, topic: str, advance: Ad
     number = schema_id(registry_client(settings.registry), f"{topic}-value", order_schema(ORDER_EVENT))
     failures: list[FeedlineError] = []
 
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            failures.append(translate(error, topic=topic))
+    def delivered(error: Any, message: Any) -> None:
+        failure = failure_of(error, message)
+        if failure is not None:
+            failures.append(translate(failure, topic=topic))
 
     producer = Producer(producer_config(settings.acting_as("order-test").kafka) | {"on_delivery": delivered})
     counts: Counter[str] = Counter()

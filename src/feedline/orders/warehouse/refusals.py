@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from feedline.batch.error_record import Origin, place_id
 from feedline.consumer.messages import headers_of, place_of
 from feedline.kafka.config import producer_config
+from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 from feedline.kafka.renewal import open_client
 from feedline.orders.refused import refusal_headers
@@ -42,7 +43,7 @@ class Refusals:
                 message.value(),
                 message.key(),
                 headers=[*kept, *told],
-                on_delivery=lambda error, _: reports.append(error),
+                on_delivery=lambda error, sent: reports.append(failure_of(error, sent)),
             )
         except KafkaException as error:
             raise translate(error.args[0], topic=self._topic) from error
