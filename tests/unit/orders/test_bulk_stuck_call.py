@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from tests.unit.orders.bulk_parts import Transactions, World
 
 from feedline.kafka.errors import fatal_reason
@@ -84,3 +84,29 @@ def test_a_producer_whose_place_another_took_is_not_replaced(monkeypatch, tmp_pa
     with pytest.raises(KafkaException) as told:
         one.entry._renewed(fatal_reason(fenced, failure), one.client)
     assert told.value.args[0].code() == KafkaError._FENCED
+
+
+class Concluding(Transactions):
+    """Reports the first of its messages as librdkafka does when a later one was taken: delivered, and nowhere."""
+
+    entry = None
+
+    def flush(self, left):
+        if self.entry is not None and self.open:
+            self.entry._reported(None, Message(topic="orders.out", partition=0))
+            self.entry = None
+        return super().flush(left)
+
+
+def test_a_transaction_with_a_message_that_no_broker_has_acknowledged_is_done_again(monkeypatch, tmp_path):
+    one = World(monkeypatch, tmp_path)
+    one.transactions = Concluding(one.broker)
+    one.transactions.entry = one.entry
+    one.client.assign_later(0)
+    one.step()
+    one.client.fetch(0)
+    one.step()
+    assert one.transactions.published == []
+    assert one.transactions.entry is None
+    one.settle()
+    assert one.is_well

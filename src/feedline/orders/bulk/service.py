@@ -33,6 +33,7 @@ from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.kafka.assignment import take_up
 from feedline.kafka.bounded import within
 from feedline.kafka.config import consumer_config, producer_config
+from feedline.kafka.delivery_report import is_unproven
 from feedline.kafka.errors import fatal_reason, translate
 from feedline.orders.bulk.lane import INVALID, UNREADABLE, Due, Fate, Lane, LanePolicy, Taken, default_policy
 from feedline.orders.bulk.progress import Progress
@@ -90,6 +91,7 @@ class BulkEntry:
         self._counts: Counter[str] = Counter()
         self._committed_at = self._begun_at = time.monotonic()
         self._reset: str | None = None
+        self._unproven = 0
         self._partitions = 0
         self._name = name
         self._since_beat = time.monotonic()
@@ -160,11 +162,15 @@ class BulkEntry:
             "transaction.timeout.ms": transaction_ms,
             "delivery.timeout.ms": transaction_ms,
             "linger.ms": 5,
+            "on_delivery": self._reported,
         }
         if "socket.timeout.ms" in settings:
             # librdkafka refuses one that is longer than a transaction.
             settings["socket.timeout.ms"] = min(int(settings["socket.timeout.ms"]), transaction_ms)
         return Producer(settings)
+
+    def _reported(self, error: KafkaError | None, message: Message) -> None:
+        self._unproven += is_unproven(error, message)
 
     def _renewed(self, failure: KafkaException, consumer: Consumer) -> Producer:
         """A producer in place of one that can do nothing any more, with its transaction ended one way or the other.
@@ -233,7 +239,7 @@ class BulkEntry:
         if not self._lanes:
             return
         try:
-            self._begun_at = time.monotonic()
+            self._begun_at, self._unproven = time.monotonic(), 0
             producer.begin_transaction()
             for lane, due in found:
                 self._produce(producer, lane.partition, due)
@@ -242,7 +248,7 @@ class BulkEntry:
             offsets = [TopicPartition(self._topics.bulk, p, offset, metadata) for p, offset, metadata in marks]
             group = consumer.consumer_group_metadata()
             self._call(lambda left: self._send_offsets(producer, offsets, group, left))
-            self._call(producer.commit_transaction)
+            self._commit(producer)
         except KafkaException as failure:
             error = failure.args[0]
             if not (isinstance(error, KafkaError) and error.txn_requires_abort()):
@@ -255,6 +261,13 @@ class BulkEntry:
             self._counts["transactions"] += 1
             for _, due in found:
                 self._counts[due.fate.value] += 1
+
+    def _commit(self, producer: Producer) -> None:
+        self._call(producer.flush)
+        if self._unproven:
+            reason = f"no broker has acknowledged {self._unproven} of its messages"
+            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, reason, txn_requires_abort=True))
+        self._call(producer.commit_transaction)
 
     def _send_offsets(self, producer: Producer, offsets: list[TopicPartition], group: Any, left: float) -> None:
         # Twice the half is when the broker gives the transaction up.
