@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from tests.unit.consumer.scripted_client import TOPIC, Broker, Client
 from tests.unit.orders.orders_made import event
 from tests.unit.orders.test_answers import World
@@ -22,7 +23,7 @@ class Member:
     """The gateway's part of the group, with a scripted client. log: what it did about partitions."""
 
     def __init__(self, monkeypatch, *, is_written=True, **counts):
-        self.client, self.log = Client(Broker.holding(**counts)), []
+        self.client, self.log, self.ending = Client(Broker.holding(**counts)), [], False
 
         def written(_seconds):
             self.log.append("waited for what was written")
@@ -40,6 +41,7 @@ class Member:
             drain=lambda leaving: self.log.append(f"drained {leaving}"),
             dropped=lambda partitions: self.log.append(f"dropped {partitions}"),
             written=written,
+            ending=lambda: self.ending,
         )
         self.owned.subscribe()
 
@@ -152,3 +154,18 @@ def test_what_an_earlier_run_has_sent_stays_marked_when_its_partition_goes_befor
         marks.append(outgoing.resend)
         world.flight.drop({3})
     assert marks == [True, True]
+
+
+def test_a_gateway_that_is_told_to_end_while_nobody_says_where_its_partition_begins_lets_it_be(member, monkeypatch):
+    one = member(p0=5)
+
+    def away(*_, **__):
+        one.log.append("asked")
+        one.ending = True
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(one.client, "committed", away)
+    one.client.assign_later(0)
+    assert one.read() == []
+    assert one.log == ["waited for what was written", "asked"]
+    assert list(one.owned) == []

@@ -58,8 +58,15 @@ class Gateway:
             "enable.partition.eof": True,
         }
         self._consumer = Consumer(config)
+        self._ending = False
         self._owned = Ownership(
-            self._consumer, acting.kafka, topics, drain=self._drain, dropped=self._drop, written=self._outbox.flush
+            self._consumer,
+            acting.kafka,
+            topics,
+            drain=self._drain,
+            dropped=self._drop,
+            written=self._outbox.flush,
+            ending=lambda: self._ending,
         )
         self._parse: Callable[[str], Any] = partial(parse, sender=connection.name, target=connection.target)
         self.counts: Counter[str] = Counter()
@@ -78,7 +85,6 @@ class Gateway:
             told=self._missed.told,
         )
         self._paused = False
-        self._ending = False
         self._commit_at = 0.0
         self._status_at = 0.0
         self._status = GatewayStatus()

@@ -28,7 +28,8 @@ class Ownership:
     """The holdings of one gateway; of its thread only. failure: raised by a callback, which librdkafka cannot pass on.
 
     drain: waits for what is in flight of partitions that go; dropped: told that they have gone; written: waits so many
-    seconds until all that this gateway has written is acknowledged, and says whether it is.
+    seconds until all that this gateway has written is acknowledged, and says whether it is; ending: whether the gateway
+    has been told to end, after which it takes up nothing more.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Ownership:
         drain: Callable[[set[int] | None], None],
         dropped: Callable[[set[int]], None],
         written: Callable[[float], bool],
+        ending: Callable[[], bool],
     ) -> None:
         self._consumer, self._kafka, self._topics = consumer, kafka, topics
-        self._drain, self._tell, self._written = drain, dropped, written
+        self._drain, self._tell, self._written, self._ending = drain, dropped, written, ending
         self._holdings: dict[int, Holding] = {}
         self._paused: set[int] = set()
         self.failure: BaseException | None = None
@@ -141,7 +143,12 @@ class Ownership:
         self.rebalances += 1
         try:
             numbers = [one.partition for one in partitions]
-            for holding in self._take(numbers) if numbers else ():
+            taken = self._take(numbers) if numbers else []
+            if taken is None:
+                # Nothing of them is read, and nobody need know where they begin.
+                consumer.incremental_assign(partitions)
+                return
+            for holding in taken:
                 self._holdings[holding.partition] = holding
             places = [
                 TopicPartition(self._topics.out, number, self._holdings[number].tracker.position) for number in numbers
@@ -151,7 +158,8 @@ class Ownership:
         except BaseException as error:  # noqa: BLE001 - kept for the gateway's thread, which raises it
             self.failure = self.failure or error
 
-    def _take(self, numbers: list[int]) -> list[Holding]:
+    def _take(self, numbers: list[int]) -> list[Holding] | None:
+        """As whoever had them before left them; None when the gateway is told to end meanwhile."""
         deadline = time.monotonic() + TRY_FOR_S
         # A partition that comes back begins with the states that were written under its last claim, not with older ones
         # which those would follow.
@@ -161,7 +169,7 @@ class Ownership:
                 "answers",
                 topic=self._topics.states,
             )
-        while True:
+        while not self._ending():
             try:
                 asked = [TopicPartition(self._topics.out, number) for number in numbers]
                 committed = self._consumer.committed(asked, timeout=REQUEST_S)
@@ -174,6 +182,7 @@ class Ownership:
                     raise failure from error
                 logger.warning("where %d partitions begin is not known yet: %s", len(numbers), failure)
                 time.sleep(0.2)
+        return None
 
     def _holding(self, place: TopicPartition, states: dict[str, Held]) -> Holding:
         start, intent = place.offset, Intent.of(place.metadata)
