@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,3 +67,17 @@ def test_a_registry_that_is_away_is_retriable():
 def test_settings_it_does_not_know_are_refused():
     with pytest.raises(ConfigurationError, match="nosuch"):
         registry_client({"url": "http://127.0.0.1:1", "nosuch": 1})
+
+
+def test_a_subject_that_many_register_at_once_is_registered_once(stack, feed):
+    subjects = [f"test.at-once-{uuid.uuid4().hex[:8]}-value" for _ in range(5)]
+
+    def register(_number):
+        client = registry_client(stack.settings.registry)
+        return [register_schema(client, subject, batch_schema(feed)) for subject in subjects]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(register, range(8)))
+    assert found == [found[0]] * 8
+    client = registry_client(stack.settings.registry)
+    assert [client.get_versions(subject) for subject in subjects] == [[1]] * 5

@@ -27,6 +27,7 @@ _DEFAULTS: Mapping[str, Any] = {"timeout": 10, "max.retries": 3, "retries.wait.m
 # Answers that a registry gives while it starts, restarts or is overloaded.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _NOT_FOUND = 404
+_CONFLICT = 409
 _REFUSED = frozenset({401, 403})
 
 
@@ -62,7 +63,21 @@ def register_schema(
     RegistryUnavailableError, AuthenticationError.
     """
     wanted = _schema(schema, kind)
-    return _id_of(client, subject, wanted, kind, lambda: int(client.register_schema(subject, wanted)))
+
+    def register() -> int:
+        try:
+            return int(client.register_schema(subject, wanted))
+        except SchemaRegistryError as error:
+            if error.http_status_code != _CONFLICT:
+                raise
+        # Incompatible; or it is there already: by another who registers it now, or by an attempt of this client whose
+        # answer the registry could not give while it started.
+        try:
+            return _registered(client, subject, wanted)
+        except SchemaRegistryError:
+            return int(client.register_schema(subject, wanted))
+
+    return _id_of(client, subject, wanted, kind, register)
 
 
 def ensure_level(client: SchemaRegistryClient, subject: str, level: str) -> bool:
@@ -87,13 +102,7 @@ def schema_id(client: SchemaRegistryClient, subject: str, schema: Mapping[str, A
     Raises ConfigurationError when it is not, RegistryUnavailableError, AuthenticationError.
     """
     wanted = _schema(schema, kind)
-
-    def look_up() -> int:
-        found = client.lookup_schema(subject, wanted).schema_id
-        assert found is not None
-        return int(found)
-
-    return _id_of(client, subject, wanted, kind, look_up)
+    return _id_of(client, subject, wanted, kind, lambda: _registered(client, subject, wanted))
 
 
 def writer_schema(client: SchemaRegistryClient, number: int) -> tuple[dict[str, Any], SchemaKind]:
@@ -115,6 +124,12 @@ def writer_schema(client: SchemaRegistryClient, number: int) -> tuple[dict[str, 
             if fallback:
                 fallback.keep(known)
     return json.loads(known.text), "JSON" if known.kind == "JSON" else "AVRO"
+
+
+def _registered(client: SchemaRegistryClient, subject: str, wanted: Schema) -> int:
+    found = client.lookup_schema(subject, wanted).schema_id
+    assert found is not None
+    return int(found)
 
 
 def _fallback(client: SchemaRegistryClient) -> SchemaFallback | None:
