@@ -89,7 +89,11 @@ def properties(config: KafkaConfig) -> dict[str, str]:
         "controller.quorum.voters": ",".join(f"{node}@{HOST}:{port}" for node, port in config.voters),
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{HOST}:{config.port},CONTROLLER://{HOST}:{config.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{config.advertised_port or config.port}",
+        # The controller's too: a leader tells the others where it is, and what it told would pass a proxy by.
+        "advertised.listeners": (
+            f"PLAINTEXT://{HOST}:{config.advertised_port or config.port},"
+            f"CONTROLLER://{HOST}:{dict(config.voters)[config.node_id]}"
+        ),
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(config.folder / "data"),
         "num.network.threads": "2",
