@@ -134,7 +134,7 @@ def test_a_hundred_waits_share_a_client_and_hold_up_nobody(stack, topic, wait):
         assert clients()[0] - before[0] == alone
         assert not any(task.done() for task in tasks)
         await asyncio.to_thread(send, stack, topic, "positions")
-        await asyncio.to_thread(send, stack, topic, FEED, Cycle.EOD)
+        await asyncio.to_thread(send, stack, topic, FEED, cycle=Cycle.EOD)
         await asyncio.to_thread(send, stack, topic)
         events = await asyncio.wait_for(asyncio.gather(*tasks, late), 60)
         await until(lambda: clients()[0] == before[0])

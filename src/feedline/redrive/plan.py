@@ -93,6 +93,7 @@ def plan_corrections(
     contents = ((plan.errors.get(one.error_id), one.records, one.line) for one in read_corrections(path))
     found = ((error, content, line) for error, content, line in contents if error is not None)
     refused += _check(connection, catalog, found, menders)
+    plan, refused = _settled_meanwhile(connection, plan, refused)
     if refused:
         raise _refused(sorted(refused, key=lambda one: one.line or 0), len(lines), path)
     return replace(plan, corrections=path)
@@ -110,10 +111,12 @@ def plan_as_they_are(
     if not plan.errors:
         return plan
     stored = errors_of(settings, catalog, replace(selection, error_ids=frozenset(plan.errors)))
-    refused = tuple(_check(connection, catalog, ((error, None, None) for error in stored), menders))
+    plan, refused = _settled_meanwhile(
+        connection, plan, _check(connection, catalog, ((error, None, None) for error in stored), menders)
+    )
     out = {one.error_id for one in refused}
     kept = {key: error for key, error in plan.errors.items() if key not in out}
-    return replace(plan, errors=kept, refused=refused)
+    return replace(plan, errors=kept, refused=tuple(refused))
 
 
 def planned_contents(settings: Settings, catalog: Catalog, plan: RedrivePlan) -> Iterator[tuple[StoredError, Content]]:
@@ -186,6 +189,21 @@ def _repeated(
         for error_id, line in records if key in there else records[1:]:
             reason = f"the delivery has a record with the business key {', '.join(key)} already"
             yield Refusal(error_id, reason, line, ", ".join(feed.business_keys))
+
+
+def _settled_meanwhile(
+    connection: SnowflakeConnection, plan: RedrivePlan, refused: list[Refusal]
+) -> tuple[RedrivePlan, list[Refusal]]:
+    """Without the refusals of errors that another redrive has loaded since their states were read: the record that has
+    their key is their own."""
+    if not refused:
+        return plan, refused
+    states = ErrorStates(connection)
+    named = (plan.errors.get(one.error_id) for one in refused)
+    done = {error.error_id: error for error in named if error and states.state(error) is ErrorState.REDRIVEN}
+    errors = {key: error for key, error in plan.errors.items() if key not in done}
+    left = [one for one in refused if one.error_id not in done]
+    return replace(plan, errors=errors, redriven=plan.redriven | done), left
 
 
 def _refused(refused: list[Refusal], corrections: int, path: Path) -> FeedlineError:

@@ -20,6 +20,7 @@ from feedline.catalog import Catalog
 from feedline.consumer.error_counts import errors_by_delivery
 from feedline.errors import ControlMismatchError, SchemaMismatchError
 from feedline.kafka.config import producer_config
+from feedline.redrive import plan as planning
 from feedline.redrive.correction_file import export_line
 from feedline.redrive.plan import errors_of
 from feedline.redrive.run import check, send, settle
@@ -80,8 +81,8 @@ class Desk:
         return path
 
     def redrive(self, source, by="ada"):
-        plan = check(self.settings, self.connection, self.catalog, source)
-        sent = send(self.settings, self.connection, self.catalog, plan, requested_by=by)
+        found = check(self.settings, self.connection, self.catalog, source)
+        sent = send(self.settings, self.connection, self.catalog, found, requested_by=by)
         return [settle(self.settings, self.connection, self.feed, one) for one in sent]
 
     def status(self):
@@ -220,6 +221,23 @@ def test_a_redrive_killed_after_sending_and_two_at_once_load_each_record_once(de
     assert sum(records for records, _ in outcomes) == 3
     assert desk.rows() == GOOD + 3
     assert (desk.status().redriven, desk.status().complete) == (3, True)
+
+
+def test_one_that_looks_while_another_redrive_ends_finds_nothing_left_to_do(desk, spoiled, monkeypatch):
+    _, _, right = spoiled
+    file = desk.file([{**line, "record": record} for line, record in zip(desk.export(), right, strict=True)])
+    look = planning.keys_in_table
+
+    def late(*arguments):
+        monkeypatch.setattr(planning, "keys_in_table", look)
+        [settled] = desk.redrive(file)
+        assert settled.loaded_records == 3
+        return look(*arguments)
+
+    monkeypatch.setattr(planning, "keys_in_table", late)
+    found = check(desk.settings, desk.connection, desk.catalog, file)
+    assert (found.records, len(found.redriven), found.refused) == (0, 3, ())
+    assert desk.rows() == GOOD + 3
 
 
 def test_a_refused_batch_is_redriven_as_it_is_once_the_catalogue_knows_its_field(desk, bulk, connection, settings):
