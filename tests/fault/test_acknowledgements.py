@@ -27,7 +27,7 @@ PARTITIONS = 24
 PRODUCERS = 4
 # Five messages of a producer on each partition are under way at once.
 MESSAGES = PARTITIONS * 5
-ROUNDS = 8
+ROUNDS = 25
 SENT_AGAIN = "it is sent again"
 # Refused messages are tried again at once, not after a tenth of a second and more.
 HASTY = {"retry.backoff.ms": 20, "retry.backoff.max.ms": 20}
@@ -82,18 +82,28 @@ def _a_broker_less(run: Run) -> Iterator[None]:
 
 def _until(seen: Callable[[], object], run: Run, begin: Begin) -> int:
     """Rounds of refused first messages until it is seen; how many it took."""
-    topic, number = run.workload.feed.topic.name, 0
+    topic, number, refused = run.workload.feed.topic.name, 0, 0
     while not seen() and number < ROUNDS * PRODUCERS:
         _need_copies(run.world, topic, 3)
         names = [f"producer-{number + one}" for one in range(PRODUCERS)]
         for name in names:
             begin(run, name, number)
             number += 1
-        run.wait(4)
+        enough = refused + MESSAGES * PRODUCERS
+        run.wait_for(lambda enough=enough: _refused(run) >= enough, "the brokers refuse the messages again and again")
         _need_copies(run.world, topic, 2)
         run.fault("two in-sync copies are enough again", round=number // PRODUCERS)
         run.await_done(*names)
+        refused = _refused(run)
     return number // PRODUCERS
+
+
+def _refused(run: Run) -> int:
+    """How often brokers have said so in their logs."""
+    said = f":{run.workload.feed.topic.name}-"
+    logs = (run.world.home / "logs").glob("kafka-*.log")
+    lines = (line for log in logs for line in log.open(encoding="utf-8", errors="replace"))
+    return sum("Error processing append operation" in line and said in line for line in lines)
 
 
 def _need_copies(world: World, topic: str, copies: int) -> None:
