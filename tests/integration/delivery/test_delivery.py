@@ -293,3 +293,16 @@ def test_a_topic_that_is_not_there_is_an_error_for_somebody(bulk, topics, settin
     missing = replace(feed, topic=replace(feed.topic, name=f"{feed.topic.name}.MISSING"))
     with pytest.raises(TerminalError):
         bulk.produce(missing, bulk.land("positions", bulk.text(bulk.lines("positions")[:5])))
+
+
+def test_a_batch_that_no_broker_is_known_to_have_is_sent_again_under_its_id(bulk, positions, monkeypatch):
+    unproven = iter([False, True])
+    monkeypatch.setattr(delivery_sender, "is_unproven", lambda *_: next(unproven, False))
+    records = bulk.lines("positions")
+    feed = replace(positions, batch=replace(positions.batch, max_records=25))
+    manifest = bulk.produce(feed, bulk.land("positions", bulk.text(records)))
+    found = _batches(bulk.read_topic(feed.topic.name))
+    copies = Counter(message.headers["correlationId"] for message in found)
+    assert sorted(copies.values()) == [1] * (manifest.batches - 1) + [2]
+    assert manifest.records == len(records)
+    assert sum(held.batches for held in manifest.partitions) == manifest.batches

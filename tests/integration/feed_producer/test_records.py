@@ -29,6 +29,7 @@ from feedline.errors import (
     UnknownFeedError,
 )
 from feedline.kafka.registry import registry_client
+from feedline.producer import record_path
 
 DAY = date(2026, 11, 20)
 WAIT = 30
@@ -372,3 +373,28 @@ def test_settings_that_could_lose_a_record_refuse_feeds_but_not_plain_topics(fee
         producer.produce(feeds.topic, lines("positions")[0], headers=POSITIONS)
     producer.produce(f"{feeds.topic}.ERROR", b"x")
     assert producer.flush(WAIT) == 0
+
+
+@pytest.mark.parametrize("transactional", [False, True])
+def test_a_batch_that_no_broker_is_known_to_have_is_sent_again_as_it_was(
+    feeds, lines, outcomes, monkeypatch, transactional
+):
+    unproven = iter([True])
+    monkeypatch.setattr(record_path, "is_unproven", lambda *_: next(unproven, False))
+    slow = feeds.changed("positions", batch=BatchRule(max_age_s=600, max_records=10_000))
+    heard = outcomes()
+    producer = slow.producer(**({"transactional.id": uuid.uuid4().hex} if transactional else {}))
+    if transactional:
+        producer.init_transactions(WAIT)
+        producer.begin_transaction()
+    for line in lines("positions")[:5]:
+        producer.produce(slow.topic, line, headers=POSITIONS, on_delivery=heard)
+    if transactional:
+        producer.commit_transaction(WAIT)
+    else:
+        assert producer.flush(WAIT) == 0
+    assert heard.errors == [None] * 5
+    first, again = slow.read(at_least=2)
+    # Under one correlation id: of the two one is loaded.
+    assert (first.headers, first.value, first.partition) == (again.headers, again.value, again.partition)
+    assert {(m.partition(), m.offset()) for m in heard.messages} == {(again.partition, again.offset)}
