@@ -16,6 +16,9 @@ RECORDS = 600
 # How long a day may take: a start, a death that is noticed after 20 s, a retry 10 s later, on a machine that is busy.
 DAY_WITHIN_S = 300
 
+# Kills at a random moment, until one meets a task.
+TRIES = 9
+
 # What is held up while the task is killed; what was on its way then still arrives, as it may.
 STEPS = {
     "before PUT": ("PUT", Lose.BEFORE),
@@ -68,14 +71,18 @@ def test_a_day_whose_tasks_and_workers_are_killed_is_in_the_tables_once(the_worl
         # The task outlives its worker and is no longer anybody's; whoever is second finds the work done.
         kill_held_up("before COPY", kill_worker, "the load's worker")
 
-        for step in ("produce", "load", "produce"):
-            day = start()
+        named = len(run.faults())
+        for number in range(TRIES):
+            step, day = ("produce", "load")[number % 2], start()
             until(lambda day=day, step=step: api.process(day, step), f"{step} runs")
-            run.wait(run.random.uniform(0, 2.5))
+            # A task may be quicker: the next one is waited for less long.
+            run.wait(run.random.uniform(0, 2.5 / (number + 1)))
             process = api.process(day, step)
             if process is not None:
                 run.fault(f"SIGKILL of the {step} task", pid=kill_task(process))
             succeed(day)
+            if number > 1 and len(run.faults()) > named:
+                break
 
         assert run.finish().clean, str(run.verdict)
-        assert len(run.faults()) > len(STEPS) + 1
+        assert len(run.faults()) > named
