@@ -183,9 +183,9 @@ class Run:
         return self.verdict
 
     def acknowledged(self) -> list[str]:
-        return [record for record, _, _ in self._acknowledgements()]
+        return [record for record, _, _ in self.acknowledgements()]
 
-    def _acknowledgements(self) -> Iterator[tuple[str, int, int]]:
+    def acknowledgements(self) -> Iterator[tuple[str, int, int]]:
         """Id, partition and offset of each acknowledged record; the offset is -1 when the broker told none."""
         for file in self.folder.glob("acks-*.txt"):
             for line in drivers._lines(file):
@@ -196,7 +196,7 @@ class Run:
         """Until readers are shown all that was acknowledged: a leader that has just begun shows what it knows its peers
         to have, which may be less for some seconds. What is not shown in time is for the checker to find."""
         ends: dict[int, int] = defaultdict(int)
-        for _, partition, offset in self._acknowledgements():
+        for _, partition, offset in self.acknowledgements():
             ends[partition] = max(ends[partition], offset + 1)
         deadline, hidden = time.monotonic() + SHOWN_WITHIN_S, set(ends)
         while hidden and time.monotonic() < deadline:

@@ -118,4 +118,4 @@ def _sent_again(run: Run) -> int:
 
 
 def _without_offset(run: Run) -> int:
-    return sum(offset < 0 for _, _, offset in run._acknowledgements())
+    return sum(offset < 0 for _, _, offset in run.acknowledgements())

@@ -14,7 +14,8 @@ from confluent_kafka import KafkaError, Message
 
 def is_unproven(error: KafkaError | None, message: Message) -> bool:
     """Whether a report says success and no broker does. To send the message again, under the same id, is the remedy."""
-    return error is None and (message.offset() is None or message.offset() < 0)  # type: ignore[operator]
+    offset = message.offset()
+    return error is None and (offset is None or offset < 0)
 
 
 def failure_of(error: KafkaError | None, message: Message) -> KafkaError | None:

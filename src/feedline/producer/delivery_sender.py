@@ -240,7 +240,8 @@ class DeliverySender:
     def _reported(self, sent: _Sent, error: KafkaError | None, message: Message) -> None:
         if is_unproven(error, message):
             # Of a copy, should the broker have it after all, the loader knows by the correlation id.
-            logger.warning("no broker has acknowledged a message on %s [%s]: it is sent again", *_place(message))
+            partition = message.partition()
+            logger.warning("no broker has acknowledged a message on %s [%s]: it is sent again", sent.topic, partition)
             self._unproven.append((sent, message.value() or b""))
         else:
             sent.counted(error, message)
@@ -271,10 +272,6 @@ class DeliverySender:
 
     def _where(self) -> dict[str, Any]:
         return {"feed": self._feed.name, "delivery_id": self._delivery.delivery_id, "topic": self._topic}
-
-
-def _place(message: Message) -> tuple[str | None, int | None]:
-    return message.topic(), message.partition()
 
 
 @contextmanager
