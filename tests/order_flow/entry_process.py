@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from feedline.cli import main
 from feedline.kafka import config
-from feedline.orders.bulk import service
+from feedline.orders.bulk import service, transaction
 from feedline.orders.bulk.service import BulkEntry, BulkPolicy
 from feedline.orders.entry.desk import Desk, Entered
 from feedline.orders.model.book import Place
@@ -79,7 +79,7 @@ class Killed(Producer):
 
 def end_here(step: BulkStep, after: int, how: signal.Signals) -> None:
     Killed.step, Killed.left, Killed.signal = step.value, after, how
-    service.Producer = Killed  # type: ignore[attr-defined]
+    transaction.Producer = Killed  # type: ignore[attr-defined]
 
 
 def be_short(seconds: float, at_once: int) -> None:
@@ -157,7 +157,7 @@ def _without_transactions() -> None:
         publish(self, consumer, producer, found)
 
     BulkEntry._publish = published  # type: ignore[method-assign]
-    service.Producer = _Plain  # type: ignore[attr-defined]
+    transaction.Producer = _Plain  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

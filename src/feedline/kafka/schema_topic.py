@@ -18,8 +18,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from feedline.errors import BrokerUnavailableError
+from feedline.kafka.acknowledged import AcknowledgedSender
 from feedline.kafka.config import admin_config, consumer_config, producer_config
-from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.errors import translate
 
 SCHEMA_TOPIC = "feedline.schemas"
@@ -114,24 +114,11 @@ def publish(kafka: Mapping[str, Any], entries: Iterable[SchemaEntry], topic: str
 
     Raises BrokerUnavailableError and what `translate` gives.
     """
-    failures: list[KafkaError] = []
-    producer = Producer(producer_config(kafka))
-
-    def report(error: KafkaError | None, message: Any) -> None:
-        failure = failure_of(error, message)
-        if failure is not None:
-            failures.append(failure)
-
-    count = 0
+    sender = AcknowledgedSender(Producer(producer_config(kafka)), topic)
     for entry in entries:
-        producer.produce(topic, key=entry.key(), value=entry.value(), on_delivery=report)
-        count += 1
-    left = producer.flush(READ_WITHIN_S)
-    if failures:
-        raise translate(failures[0], topic=topic)
-    if left:
-        raise BrokerUnavailableError(f"{left} schemas were not acknowledged in {READ_WITHIN_S:.0f} s", topic=topic)
-    return count
+        sender.send(entry.value(), entry.key())
+    sender.settle(READ_WITHIN_S)
+    return sender.acknowledged
 
 
 def read_entries(kafka: Mapping[str, Any], topic: str = SCHEMA_TOPIC) -> list[SchemaEntry]:

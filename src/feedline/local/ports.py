@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import secrets
 import socket
+import tempfile
+import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from feedline.errors import ConfigurationError
 
@@ -13,6 +19,10 @@ HOST = "127.0.0.1"
 # Below what systems give to outgoing connections (Linux from 32768, macOS from 49152): a service is started some time
 # after its port was chosen, and a client's connection would take the port meanwhile.
 RANGE = range(20_000, 32_000)
+
+# A service listens on its port only some time after it was chosen, for a JVM on a busy machine many seconds; until then
+# it looks free to everybody else.
+GIVEN_FOR_S = 120.0
 
 
 def _bind(port: int) -> socket.socket:
@@ -52,12 +62,46 @@ def _wanted(service: str, port: int) -> socket.socket:
 
 
 def _preferred(port: int) -> socket.socket:
+    if port:
+        with suppress(OSError):
+            return _bind(port)
     start = secrets.randbelow(len(RANGE))
-    for candidate in (port, *RANGE[start:], *RANGE[:start]):
-        if candidate:
-            with suppress(OSError):
-                return _bind(candidate)
+    for candidate in (*RANGE[start:], *RANGE[:start]):
+        with suppress(OSError):
+            listener = _bind(candidate)
+            if not _was_given(candidate):
+                return listener
+            listener.close()
     raise ConfigurationError(f"no port from {RANGE.start} to {RANGE.stop - 1} is free")
+
+
+def _was_given(port: int) -> bool:
+    """Whether this user's processes were given that port a moment ago; if not, it is given now."""
+    file = Path(tempfile.gettempdir()) / f"feedline-ports-{os.getuid()}.json"
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        # Where nothing can be written, a port may be given twice, and its second service says that it is taken.
+        return False
+    with os.fdopen(descriptor, "r+") as ledger:
+        fcntl.flock(ledger, fcntl.LOCK_EX)
+        now = time.time()
+        given = {number: at for number, at in _read(ledger.read()).items() if 0 <= now - at < GIVEN_FOR_S}
+        if str(port) in given:
+            return True
+        ledger.seek(0)
+        ledger.truncate()
+        json.dump({**given, str(port): now}, ledger)
+    return False
+
+
+def _read(text: str) -> dict[str, float]:
+    # A process that was killed while it wrote leaves half of it.
+    with suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return {number: at for number, at in found.items() if isinstance(at, float)}
+    return {}
 
 
 def answers(port: int) -> bool:

@@ -7,16 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Message, Producer
 
 from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.error_record import ErrorRecord, Origin, refused_batch, unreadable_message
 from feedline.catalog import Feed
 from feedline.consumer.messages import headers_of, place_of
 from feedline.errors import CorruptBatchError, TerminalError
+from feedline.kafka.acknowledged import AcknowledgedSender
 from feedline.kafka.config import producer_config
-from feedline.kafka.delivery_report import failure_of
-from feedline.kafka.errors import translate
 from feedline.kafka.renewal import open_client
 
 
@@ -27,6 +26,7 @@ class ErrorReporter:
         self._kafka = kafka
         self._feed = feed
         self._producer: Producer | None = None
+        self._sender: AcknowledgedSender | None = None
         self._turn = threading.Lock()
 
     def report(self, record: ErrorRecord) -> None:
@@ -50,27 +50,11 @@ class ErrorReporter:
 
     def _send(self, value: bytes, headers: list[tuple[str, Any]]) -> None:
         with self._turn:
-            self._send_in_turn(value, headers)
-
-    def _send_in_turn(self, value: bytes, headers: list[tuple[str, Any]]) -> None:
-        if self._producer is None:
-            self._producer = open_client(Producer, producer_config(self._kafka))
-        where = {"feed": self._feed.name, "topic": self._feed.topic.error_topic}
-        reports: list[KafkaError | None] = []
-        try:
-            self._producer.produce(
-                self._feed.topic.error_topic,
-                value,
-                headers=headers,
-                on_delivery=lambda error, sent: reports.append(failure_of(error, sent)),
-            )
-        except KafkaException as error:
-            raise translate(error.args[0], **where) from error
-        while not reports:
-            # Ends by itself: after the delivery timeout the report says that it failed.
-            self._producer.poll(0.1)
-        if reports[0] is not None:
-            raise translate(reports[0], **where)
+            if self._sender is None:
+                self._producer = open_client(Producer, producer_config(self._kafka))
+                self._sender = AcknowledgedSender(self._producer, self._feed.topic.error_topic, feed=self._feed.name)
+            self._sender.send(value, headers=headers)
+            self._sender.settle()
 
 
 @contextmanager

@@ -8,11 +8,12 @@ from confluent_kafka import KafkaError, KafkaException
 from tests.unit.consumer.scripted_client import Broker, Client
 from tests.unit.orders.orders_made import event
 
-from feedline.orders.bulk import service
+from feedline.orders.bulk import service, transaction
 from feedline.orders.bulk.delays import read_delay
 from feedline.orders.bulk.lane import LanePolicy
 from feedline.orders.bulk.reading import Read
 from feedline.orders.bulk.service import BulkEntry, BulkPolicy
+from feedline.orders.bulk.transaction import Transactions
 from feedline.orders.model import facts_of
 from feedline.orders.model.book import Book, Place
 from feedline.settings import Settings
@@ -24,11 +25,14 @@ def order_of(offset):
     return event(order_id=f"o{offset}", event_id=f"e{offset}")
 
 
-class Transactions:
+class TransactionalProducer:
     """For Producer: what a transaction holds counts with its offsets, which only the partitions' owner may commit."""
 
     def __init__(self, broker):
         self.broker, self.published, self.open, self.offsets = broker, [], [], []
+        self.on_delivery = None
+
+    def init_transactions(self, _left): ...
 
     def begin_transaction(self):
         self.open, self.offsets = [], []
@@ -54,9 +58,15 @@ class Transactions:
 
 
 class World:
-    def __init__(self, monkeypatch, tmp_path, delay="0"):
+    """producers: made one after the other, the first at once; the last one stays when there is no other."""
+
+    def __init__(self, monkeypatch, tmp_path, delay="0", producers=(TransactionalProducer,), transaction_s=10.0):
         self.broker = Broker.holding(p0=EVENTS, p1=0)
-        self.client, self.transactions = Client(self.broker, ends=False), Transactions(self.broker)
+        self.client = Client(self.broker, ends=False)
+        self.producers = [kind(self.broker) for kind in producers]
+        self.made = 0
+        monkeypatch.setattr(transaction, "Producer", self._make)
+        self.transactions = Transactions({}, "one", transaction_s=transaction_s, call_s=30.0)
         self.client.consumer_group_metadata = lambda: None
         monkeypatch.setattr(service, "watermarks", lambda _k, _t, numbers: dict.fromkeys(numbers, (0, EVENTS)))
         monkeypatch.setattr(service, "read_books", lambda _k, _t, numbers, **_: {n: self.book() for n in numbers})
@@ -69,13 +79,23 @@ class World:
             [], on_assign=self.entry._assigned, on_revoke=self.entry._revoked, on_lost=self.entry._revoked
         )
 
+    def _make(self, settings):
+        made = self.producers[self.made]
+        made.on_delivery = settings["on_delivery"]
+        self.made = min(self.made + 1, len(self.producers) - 1)
+        return made
+
+    @property
+    def published(self):
+        return [key for producer in self.producers for key in producer.published]
+
     def read(self, message):
         return Read(order_of(message.offset()), b"")
 
     def book(self):
         """As it is read back from the topic."""
         made = Book(1_000)
-        for place, key in enumerate(self.transactions.published):
+        for place, key in enumerate(self.published):
             made.adopt(facts_of(order_of(int(key[1:]))), Place(0, place))
         return made
 
@@ -91,4 +111,4 @@ class World:
     @property
     def is_well(self):
         once = Counter(f"o{offset}".encode() for offset in range(EVENTS))
-        return Counter(self.transactions.published) == once and self.broker.committed[0] == EVENTS
+        return Counter(self.published) == once and self.broker.committed[0] == EVENTS

@@ -24,7 +24,7 @@ def test_what_a_call_read_before_a_partition_went_and_came_back_is_published_onc
     one.client.fetch(0, 3)
     getattr(one.client, goes)(0, then=lambda: one.client.assign_later(0))
     one.step()
-    assert (one.transactions.published, one.broker.committed) == ([], {0: 0})
+    assert (one.published, one.broker.committed) == ([], {0: 0})
     one.settle()
     assert one.is_well
 
@@ -54,7 +54,7 @@ def test_what_was_read_of_a_partition_that_is_lost_unawares_is_not_published(wor
     # The group has given it to somebody else, and the instance has not heard of it.
     one.broker.ours.clear()
     one.step()
-    assert (one.transactions.published, one.entry.figures()["given_up"]) == ([], 1)
+    assert (one.published, one.entry.figures()["given_up"]) == ([], 1)
     one.client.lose(0)
     one.step()
     assert one.entry.figures()["partitions"] == 0
@@ -76,4 +76,4 @@ def test_partitions_that_come_while_it_ends_are_let_go_again_without_asking_anyb
     one.client.revoke_later(0)
     one.client.consume(1)
     assert one.entry.figures()["partitions"] == 0
-    assert (one.transactions.published, one.broker.committed) == ([], {})
+    assert (one.published, one.broker.committed) == ([], {})

@@ -34,3 +34,15 @@ def test_partitions_are_taken_when_they_have_a_leader_again(tmp_path):
 def test_a_broker_that_stays_away_is_told(tmp_path):
     with pytest.raises(BrokerUnavailableError):
         entry(tmp_path, failures=1_000, call_s=0.01)._open_lanes(None, [0])
+
+
+def test_one_that_is_told_to_end_does_not_wait_for_a_leader(tmp_path):
+    one = entry(tmp_path, failures=1_000, call_s=60.0)
+    opened = one._opened
+
+    def told_meanwhile(consumer, numbers):
+        one.stop()
+        return opened(consumer, numbers)
+
+    one._opened = told_meanwhile
+    assert one._open_lanes(None, [0]) is None

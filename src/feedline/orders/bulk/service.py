@@ -11,12 +11,13 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from feedline.batch.error_record import Origin
 from feedline.batch.headers import header
@@ -30,15 +31,14 @@ from feedline.errors import (
     OffsetsExpiredError,
 )
 from feedline.kafka.admin import admin_client, partition_count, watermarks
-from feedline.kafka.assignment import take_up
-from feedline.kafka.bounded import within
-from feedline.kafka.config import consumer_config, producer_config
-from feedline.kafka.delivery_report import is_unproven
-from feedline.kafka.errors import fatal_reason, translate
+from feedline.kafka.assignment import find_beginnings, take_up
+from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
 from feedline.orders.bulk.lane import INVALID, UNREADABLE, Due, Fate, Lane, LanePolicy, Taken, default_policy
 from feedline.orders.bulk.progress import Progress
 from feedline.orders.bulk.reading import EventReader
 from feedline.orders.bulk.rebuild import read_books
+from feedline.orders.bulk.transaction import FENCED, Transactions
 from feedline.orders.model import OrderEvent, event_headers, facts_of, faults_of
 from feedline.orders.refused import refusal_headers
 from feedline.orders.topics import BULK_GROUP, BULK_TRANSACTIONS, OrderTopics
@@ -46,8 +46,7 @@ from feedline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# Another producer of the same transactional id was started.
-FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+REQUEST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,8 @@ class BulkEntry:
         self._paused: set[int] = set()
         self._stop = threading.Event()
         self._counts: Counter[str] = Counter()
-        self._committed_at = self._begun_at = time.monotonic()
+        self._committed_at = time.monotonic()
         self._reset: str | None = None
-        self._unproven = 0
         self._partitions = 0
         self._name = name
         self._since_beat = time.monotonic()
@@ -128,7 +126,12 @@ class BulkEntry:
                 f"it has fewer partitions than {self._topics.bulk}: add to it, each goes to that of its own number",
                 topic=self._topics.out,
             )
-        producer = self._producer()
+        transactions = Transactions(
+            self._kafka,
+            f"{BULK_TRANSACTIONS}{self._topics.prefix}.{self._name}",
+            transaction_s=self._policy.transaction_s,
+            call_s=self._policy.call_s,
+        )
         consumer = Consumer(
             consumer_config(self._kafka, group_id=BULK_GROUP + self._topics.prefix)
             | {
@@ -140,56 +143,24 @@ class BulkEntry:
         )
         try:
             with closing(consumer):
-                self._work(consumer, producer)
+                self._work(consumer, transactions)
         except KafkaException as error:
             raise self._translated(error) from error
 
-    def _work(self, consumer: Consumer, producer: Producer) -> None:
-        self._call(producer.init_transactions)
+    def _work(self, consumer: Consumer, transactions: Transactions) -> None:
+        transactions.take_over()
         consumer.subscribe(
             [self._topics.bulk], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
         while not self._stop.is_set():
             try:
-                self._step(consumer, producer)
+                self._step(consumer, transactions)
             except KafkaException as failure:
-                producer = self._renewed(fatal_reason(producer, failure), consumer)
+                transactions.renew(failure)
+                self._counts["producers_renewed"] += 1
+                self._begin_again(consumer)
 
-    def _producer(self) -> Producer:
-        transaction_ms = int(self._policy.transaction_s * 1000)
-        settings = producer_config(self._kafka) | {
-            "transactional.id": f"{BULK_TRANSACTIONS}{self._topics.prefix}.{self._name}",
-            "transaction.timeout.ms": transaction_ms,
-            "delivery.timeout.ms": transaction_ms,
-            "linger.ms": 5,
-            "on_delivery": self._reported,
-        }
-        if "socket.timeout.ms" in settings:
-            # librdkafka refuses one that is longer than a transaction.
-            settings["socket.timeout.ms"] = min(int(settings["socket.timeout.ms"]), transaction_ms)
-        return Producer(settings)
-
-    def _reported(self, error: KafkaError | None, message: Message) -> None:
-        self._unproven += is_unproven(error, message)
-
-    def _renewed(self, failure: KafkaException, consumer: Consumer) -> Producer:
-        """A producer in place of one that can do nothing any more, with its transaction ended one way or the other.
-
-        Raises the failure when it is of another kind, or another instance of this name has taken over.
-        """
-        error = failure.args[0]
-        # The broker fences whom it has given up, too: one that slept with its transaction open.
-        given_up = time.monotonic() - self._begun_at > self._policy.transaction_s
-        if not (isinstance(error, KafkaError) and error.fatal()) or (error.code() in FENCED and not given_up):
-            raise failure
-        logger.warning("the transactional producer has failed and is made anew: %s", error)
-        self._counts["producers_renewed"] += 1
-        producer = self._producer()
-        self._call(producer.init_transactions)
-        self._begin_again(consumer)
-        return producer
-
-    def _step(self, consumer: Consumer, producer: Producer) -> None:
+    def _step(self, consumer: Consumer, transactions: Transactions) -> None:
         # No more than may be held; while that is none, everything is paused, and nothing comes.
         room = max(1, self._policy.outstanding - self._held)
         messages = consumer.consume(min(self._policy.at_once, room), self._policy.linger_s)
@@ -199,7 +170,7 @@ class BulkEntry:
         now = time.monotonic()
         found = [(lane, due) for lane in list(self._lanes.values()) for due in lane.due(now, self._policy.at_once)]
         if found or now - self._committed_at > self._policy.idle_commit_s:
-            self._publish(consumer, producer, found)
+            self._publish(consumer, transactions, found)
         if self._reset:
             self._begin_again(consumer)
         self._hold_back(consumer)
@@ -234,50 +205,29 @@ class BulkEntry:
         assert event is not None
         lane.take(Taken(offset, key, value, headers, event, facts_of(event)), now)
 
-    def _publish(self, consumer: Consumer, producer: Producer, found: Sequence[tuple[Lane, Due]]) -> None:
+    def _publish(self, consumer: Consumer, transactions: Transactions, found: Sequence[tuple[Lane, Due]]) -> None:
         self._committed_at = time.monotonic()
         if not self._lanes:
             return
         try:
-            self._begun_at, self._unproven = time.monotonic(), 0
-            producer.begin_transaction()
+            transactions.begin()
             for lane, due in found:
-                self._produce(producer, lane.partition, due)
+                self._produce(transactions, lane.partition, due)
                 lane.progress.finish(due.taken.offset)
             marks = [(lane.partition, *lane.progress.mark()) for lane in self._lanes.values()]
             offsets = [TopicPartition(self._topics.bulk, p, offset, metadata) for p, offset, metadata in marks]
-            group = consumer.consumer_group_metadata()
-            self._call(lambda left: self._send_offsets(producer, offsets, group, left))
-            self._commit(producer)
+            transactions.commit(offsets, consumer.consumer_group_metadata())
         except KafkaException as failure:
-            error = failure.args[0]
-            if not (isinstance(error, KafkaError) and error.txn_requires_abort()):
-                raise
-            logger.warning("a transaction of %d events was given up and is done again: %s", len(found), error)
-            self._call(producer.abort_transaction)
+            transactions.give_up(failure)
+            self._reset = str(failure.args[0])
+            logger.warning("a transaction of %d events was given up and is done again: %s", len(found), self._reset)
             self._counts["given_up"] += 1
-            self._reset = str(error)
         else:
             self._counts["transactions"] += 1
             for _, due in found:
                 self._counts[due.fate.value] += 1
 
-    def _commit(self, producer: Producer) -> None:
-        self._call(producer.flush)
-        if self._unproven:
-            reason = f"no broker has acknowledged {self._unproven} of its messages"
-            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, reason, txn_requires_abort=True))
-        self._call(producer.commit_transaction)
-
-    def _send_offsets(self, producer: Producer, offsets: list[TopicPartition], group: Any, left: float) -> None:
-        # Twice the half is when the broker gives the transaction up.
-        within(
-            min(left, self._policy.transaction_s / 2),
-            lambda timeout: producer.send_offsets_to_transaction(offsets, group, timeout),
-            "adding offsets to a transaction",
-        )
-
-    def _produce(self, producer: Producer, partition: int, due: Due) -> None:
+    def _produce(self, transactions: Transactions, partition: int, due: Due) -> None:
         taken = due.taken
         if due.fate is Fate.DROP:
             return
@@ -290,39 +240,26 @@ class BulkEntry:
             origin = Origin(self._topics.bulk, partition, taken.offset)
             headers = [*taken.headers, *refusal_headers(due.code, due.reason, origin)]
             topic, value, key, partition = self._topics.error, taken.value, taken.key, 0
-        while True:
-            try:
-                producer.produce(topic, value, key, partition, headers=list(headers))
-            except BufferError:
-                producer.poll(0.05)
-            else:
-                return
+        transactions.produce(topic, value, key, partition, headers)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._stop.is_set():
-            # While it closes: nothing of them is read, and nobody asked where they begin.
-            consumer.incremental_assign(partitions)
-            return
         numbers = [one.partition for one in partitions]
         starts = self._open_lanes(consumer, numbers) if numbers else {}
+        if starts is None:
+            # Nothing of them is read, and nobody need know where they begin.
+            consumer.incremental_assign(partitions)
+            return
         take_up(consumer, [TopicPartition(self._topics.bulk, p, start) for p, start in starts.items()])
 
-    def _open_lanes(self, consumer: Consumer, numbers: list[int]) -> dict[int, int]:
-        """As `_opened`, again while no broker says it: when one has died, its partitions have no leader for a while."""
-        deadline = time.monotonic() + self._policy.call_s
-        while True:
-            try:
-                return self._opened(consumer, numbers)
-            except BrokerUnavailableError as failure:
-                if time.monotonic() > deadline:
-                    raise
-                logger.warning("where %d partitions begin is not known yet: %s", len(numbers), failure)
-                time.sleep(0.2)
+    def _open_lanes(self, consumer: Consumer, numbers: list[int]) -> dict[int, int] | None:
+        """As `_opened`; None when it is told to end."""
+        look = partial(self._opened, consumer, numbers)
+        return find_beginnings(look, len(numbers), within_s=self._policy.call_s, ending=self._stop.is_set)
 
     def _opened(self, consumer: Consumer, numbers: list[int]) -> dict[int, int]:
         """Makes the lanes as whoever had them before left them; where each is read on."""
         asked = [TopicPartition(self._topics.bulk, number) for number in numbers]
-        committed = {one.partition: one for one in self._call(lambda left: consumer.committed(asked, left))}
+        committed = {one.partition: one for one in consumer.committed(asked, timeout=REQUEST_S)}
         marks = watermarks(self._kafka, self._topics.bulk, numbers)
         within = self._policy.transaction_s + self._policy.call_s
         remembered = self._policy.lane.remembered
@@ -366,7 +303,10 @@ class BulkEntry:
         """After a transaction was given up: from what is committed, as if the partitions had just come."""
         self._reset = None
         numbers = list(self._lanes)
-        for number, start in self._open_lanes(consumer, numbers).items():
+        starts = self._open_lanes(consumer, numbers)
+        if starts is None:
+            return
+        for number, start in starts.items():
             consumer.seek(TopicPartition(self._topics.bulk, number, start))
             self._paused.discard(number)
         consumer.resume([TopicPartition(self._topics.bulk, number) for number in numbers])
@@ -386,19 +326,6 @@ class BulkEntry:
             if numbers:
                 change([TopicPartition(self._topics.bulk, number) for number in numbers])
         self._paused = wanted
-
-    def _call(self, request: Callable[[float], Any]) -> Any:
-        """A call of the transactional API, again while its failure is one that passes."""
-        deadline = time.monotonic() + self._policy.call_s
-        while True:
-            left = deadline - time.monotonic()
-            try:
-                return request(max(left, 0.1))
-            except KafkaException as failure:
-                error = failure.args[0]
-                if not error.retriable() or left <= 0:
-                    raise
-                time.sleep(0.05)
 
     def _translated(self, failure: KafkaException) -> FeedlineError:
         error = failure.args[0]

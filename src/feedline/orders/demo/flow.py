@@ -6,17 +6,17 @@ import http.client
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Producer
 
 from feedline.errors import RetriableError
+from feedline.kafka.acknowledged import AcknowledgedSender
 from feedline.kafka.config import producer_config
-from feedline.kafka.delivery_report import failure_of
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.orders.model import EventKind, OrderEvent, encode_event
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
@@ -26,6 +26,7 @@ from feedline.settings import Settings
 # Requests in flight at once, which bounds what a slow service is asked.
 CONNECTIONS = 24
 REQUEST_S = 30.0
+ACKNOWLEDGED_S = 60.0
 ATTEMPTS = 10
 BUSY = (429, 503)
 
@@ -161,21 +162,13 @@ def enter_in_bulk(
 ) -> None:
     """Produces orders to the bulk topic until the pace ends, and finishes those that were begun.
 
-    Raises RetriableError when the broker did not take all of them.
+    Raises BrokerUnavailableError when the broker did not take all of them, and what `translate` makes of a refusal.
     """
     number = schema_id(registry_client(settings.registry), f"{topics.bulk}-value", order_schema(ORDER_EVENT))
-    failed: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, message: Any) -> None:
-        failure = failure_of(error, message)
-        if failure is None:
-            tally.entered += 1
-        else:
-            failed.append(failure)
-
     producer = Producer(
         producer_config(settings.acting_as("order-test").kafka) | {"linger.ms": 5, "partitioner": "murmur2_random"}
     )
+    sender = AcknowledgedSender(producer, topics.bulk)
     try:
         while pace.wait():
             life = next(lives)
@@ -183,22 +176,9 @@ def enter_in_bulk(
             for index, event in enumerate(life):
                 if index:
                     pace.wait()
-                _produce(producer, topics.bulk, event, number, delivered)
-        if producer.flush(60) or failed:
-            raise RetriableError(f"the broker did not take all bulk orders: {failed[:1] or 'no answer'}")
+                headers = [("correlationId", event.event_id.encode())]
+                sender.send(encode_event(event, number), event.order_id, headers)
+        sender.settle(ACKNOWLEDGED_S)
     finally:
+        tally.entered += sender.acknowledged
         producer.close()
-
-
-def _produce(
-    producer: Producer, topic: str, event: OrderEvent, number: int, delivered: Callable[[KafkaError | None, Any], None]
-) -> None:
-    headers: list[tuple[str, str | bytes | None]] = [("correlationId", event.event_id.encode())]
-    value = encode_event(event, number)
-    while True:
-        try:
-            producer.produce(topic, value, event.order_id, headers=headers, on_delivery=delivered)
-            break
-        except BufferError:
-            producer.poll(0.1)
-    producer.poll(0)

@@ -10,9 +10,9 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from feedline.consumer.tracker import OffsetTracker
-from feedline.errors import BrokerUnavailableError, FeedlineError, RetriableError
-from feedline.kafka.assignment import take_up
-from feedline.kafka.errors import CAME_TOO_LATE, NOT_HEARD_OF, is_one_of, translate
+from feedline.errors import BrokerUnavailableError, RetriableError
+from feedline.kafka.assignment import find_beginnings, take_up
+from feedline.kafka.errors import CAME_TOO_LATE, translate
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.states import Held, read_states
@@ -160,7 +160,6 @@ class Ownership:
 
     def _take(self, numbers: list[int]) -> list[Holding] | None:
         """As whoever had them before left them; None when the gateway is told to end meanwhile."""
-        deadline = time.monotonic() + TRY_FOR_S
         # A partition that comes back begins with the states that were written under its last claim, not with older ones
         # which those would follow.
         if not self._written(TRY_FOR_S):
@@ -169,20 +168,15 @@ class Ownership:
                 "answers",
                 topic=self._topics.states,
             )
-        while not self._ending():
-            try:
-                asked = [TopicPartition(self._topics.out, number) for number in numbers]
-                committed = self._consumer.committed(asked, timeout=REQUEST_S)
-                states = read_states(self._kafka, self._topics.states, numbers)
-                return [self._holding(place, states[place.partition]) for place in committed]
-            except (KafkaException, FeedlineError) as error:
-                failure = translate(error) if isinstance(error, KafkaException) else error
-                passes = isinstance(failure, RetriableError) or is_one_of(error, NOT_HEARD_OF)
-                if not passes or time.monotonic() > deadline:
-                    raise failure from error
-                logger.warning("where %d partitions begin is not known yet: %s", len(numbers), failure)
-                time.sleep(0.2)
-        return None
+        return find_beginnings(
+            lambda: self._held_before(numbers), len(numbers), within_s=TRY_FOR_S, ending=self._ending
+        )
+
+    def _held_before(self, numbers: list[int]) -> list[Holding]:
+        asked = [TopicPartition(self._topics.out, number) for number in numbers]
+        committed = self._consumer.committed(asked, timeout=REQUEST_S)
+        states = read_states(self._kafka, self._topics.states, numbers)
+        return [self._holding(place, states[place.partition]) for place in committed]
 
     def _holding(self, place: TopicPartition, states: dict[str, Held]) -> Holding:
         start, intent = place.offset, Intent.of(place.metadata)

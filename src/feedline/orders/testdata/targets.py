@@ -19,9 +19,8 @@ import msgspec
 from confluent_kafka import Producer
 
 from feedline.errors import BrokerUnavailableError, ConfigurationError, FeedlineError
+from feedline.kafka.acknowledged import AcknowledgedSender
 from feedline.kafka.config import producer_config
-from feedline.kafka.delivery_report import failure_of
-from feedline.kafka.errors import translate
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.orders.model import EventKind, OrderEvent, encode_event
 from feedline.orders.model.schemas import ORDER_EVENT, order_schema
@@ -50,32 +49,13 @@ def to_topic(events: Iterable[Made], settings: Settings, topic: str, advance: Ad
     Raises BrokerUnavailableError when not all were acknowledged, ConfigurationError without the topic's schema.
     """
     number = schema_id(registry_client(settings.registry), f"{topic}-value", order_schema(ORDER_EVENT))
-    failures: list[FeedlineError] = []
-
-    def delivered(error: Any, message: Any) -> None:
-        failure = failure_of(error, message)
-        if failure is not None:
-            failures.append(translate(failure, topic=topic))
-
-    producer = Producer(producer_config(settings.acting_as("order-test").kafka) | {"on_delivery": delivered})
+    sender = AcknowledgedSender(Producer(producer_config(settings.acting_as("order-test").kafka)), topic)
     counts: Counter[str] = Counter()
     for made in events:
-        value = encode_event(made.event, number)
-        while True:
-            try:
-                producer.produce(topic, value, made.event.order_id)
-            except BufferError:
-                producer.poll(0.1)
-            else:
-                break
-        producer.poll(0)
+        sender.send(encode_event(made.event, number), made.event.order_id)
         counts[made.wrong or made.event.kind.value] += 1
         advance(1)
-    left = producer.flush(FLUSH_S)
-    if failures:
-        raise failures[0]
-    if left:
-        raise BrokerUnavailableError(f"{left} events were not acknowledged within {FLUSH_S:g} s", topic=topic)
+    sender.settle(FLUSH_S)
     return counts
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Message, Producer
 
 from feedline.batch.error_record import Origin, place_id
 from feedline.consumer.messages import headers_of, place_of
+from feedline.kafka.acknowledged import AcknowledgedSender
 from feedline.kafka.config import producer_config
-from feedline.kafka.delivery_report import failure_of
-from feedline.kafka.errors import translate
 from feedline.kafka.renewal import open_client
 from feedline.orders.refused import refusal_headers
 from feedline.orders.warehouse.judging import Verdict
@@ -25,33 +24,21 @@ class Refusals:
         self._kafka = kafka
         self._topic = error_topic
         self._producer: Producer | None = None
+        self._sender: AcknowledgedSender | None = None
 
     def report(self, message: Message, verdict: Verdict, reason: str) -> None:
         """Returns when all in-sync replicas have it; raises BrokerUnavailableError or TerminalError when not.
 
         The id is made of the message's place: whoever refuses the same message, and however often, gives it the same.
         """
-        if self._producer is None:
+        if self._sender is None:
             self._producer = open_client(Producer, producer_config(self._kafka))
+            self._sender = AcknowledgedSender(self._producer, self._topic)
         origin = Origin(str(message.topic()), *place_of(message))
         kept: list[tuple[str, Any]] = list(headers_of(message) or [])
         told = [*refusal_headers(verdict.value, reason, origin), ("errorId", place_id(origin).encode())]
-        reports: list[KafkaError | None] = []
-        try:
-            self._producer.produce(
-                self._topic,
-                message.value(),
-                message.key(),
-                headers=[*kept, *told],
-                on_delivery=lambda error, sent: reports.append(failure_of(error, sent)),
-            )
-        except KafkaException as error:
-            raise translate(error.args[0], topic=self._topic) from error
-        while not reports:
-            # Ends by itself: after the delivery timeout the report says that it failed.
-            self._producer.poll(0.1)
-        if reports[0] is not None:
-            raise translate(reports[0], topic=self._topic)
+        self._sender.send(message.value(), message.key(), [*kept, *told])
+        self._sender.settle()
 
     def close(self) -> None:
         if self._producer is not None:
