@@ -153,13 +153,15 @@ class Bench:
         run_contender(python_contender(*command), [])
         contenders = {f"planned, {size} feeds at once": self._pool("planned", size, topic, feeds) for size in POOLS}
         contenders |= {
-            f"consume, {size} loads a feed at once": self._pool("service", size, topic, feeds) for size in POOLS[:2]
+            f"consume, {size} loads a feed at once, --max-mb {mb}": self._pool("service", size, topic, feeds, mb)
+            for mb in (48, 256)
+            for size in POOLS[:2]
         }
         return self._rounds(contenders, empty_tables=True)
 
-    def _pool(self, kind: str, size: int, topic: str, feeds: str = "positions") -> Command:
+    def _pool(self, kind: str, size: int, topic: str, feeds: str = "positions", max_mb: int = 256) -> Command:
         return lambda _, settings: python_contender(
-            "pool_load", kind, str(size), *self._reading(settings, topic), "--feeds", feeds
+            *("pool_load", kind, str(size), *self._reading(settings, topic), "--feeds", feeds, "--max-mb", str(max_mb))
         )
 
     def orders_http(self) -> dict[str, list[dict[str, Any]]]:

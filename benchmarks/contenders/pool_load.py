@@ -39,7 +39,14 @@ def load_parts(settings: Settings, topic: str, parts: Sequence[LoadRange], ready
 
 
 def serve(  # noqa: PLR0917 - a process is given all by place
-    settings: Settings, topic: str, feeds: Sequence[str], loads: int, ready: Barrier, began: Queue[float], over: Event
+    settings: Settings,
+    topic: str,
+    feeds: Sequence[str],
+    loads: int,
+    max_mb: int,
+    ready: Barrier,
+    began: Queue[float],
+    over: Event,
 ) -> None:
     """Begins when it knows where its partitions begin: joining a group takes seconds that a service spends once."""
     compile_kernels()
@@ -51,9 +58,8 @@ def serve(  # noqa: PLR0917 - a process is given all by place
 
     FeedLoader.positions = placed  # type: ignore[method-assign]
     ready.wait()
-    # Several chunks a load, as a planned load has: the next is decoded while one is in its transaction.
     policy = loading_policy(
-        loads=loads, max_messages=LoadPolicy().chunk_batches, max_bytes=256 * 1024 * 1024, max_age_s=0.5
+        loads=loads, max_messages=LoadPolicy().chunk_batches, max_bytes=max_mb * 1024 * 1024, max_age_s=0.5
     )
     with ExitStack() as running:
         for feed in feeds:
@@ -69,6 +75,8 @@ def main() -> None:
     parser.add_argument("--date", type=date.fromisoformat, required=True)
     parser.add_argument("--topic", required=True)
     parser.add_argument("--feeds", required=True)
+    # With 256 several chunks a load, as a planned load has: the next is decoded while one is in its transaction.
+    parser.add_argument("--max-mb", type=int, default=256)
     args = parser.parse_args()
 
     settings, feeds = load_settings(args.settings), args.feeds.split(",")
@@ -91,7 +99,7 @@ def main() -> None:
             processes = [context.Process(target=load_parts, args=one) for one in given]
         else:
             loads = args.size if args.kind == "service" else 2
-            served = (settings, args.topic, feeds, loads, ready, began, over)
+            served = (settings, args.topic, feeds, loads, args.max_mb, ready, began, over)
             processes = [context.Process(target=serve, args=served) for _ in range(workers)]
         for process in processes:
             process.start()

@@ -17,7 +17,16 @@ import click
 
 from feedline.batch.control_file import control_path, read_control_file
 from feedline.catalog import Catalog, load_catalog
-from feedline.cli.output import FAILED, INCOMPLETE, format_option, print_json, print_table, progress, say
+from feedline.cli.output import (
+    FAILED,
+    INCOMPLETE,
+    format_option,
+    print_json,
+    print_table,
+    progress,
+    say,
+    tell_activation,
+)
 from feedline.cli.run_progress import feed_seconds, follow_run
 from feedline.cli.stack import home_option
 from feedline.datagen import generate_day
@@ -229,3 +238,4 @@ def _print_services(home: Path, services: list[ServiceStatus]) -> None:
     print_table(("still running", "address"), [(s.title, s.address) for s in services if s.running])
     user, password = airflow_login(home.resolve() / AIRFLOW)
     click.echo(f"\nAirflow login: user {user}, password {password}. `make stop` ends it all; the data stay.")
+    tell_activation()

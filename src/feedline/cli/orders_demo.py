@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from feedline.cli.orders_reconcile import print_books
-from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
+from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say, tell_activation
 from feedline.cli.stack import home_option
 from feedline.local.order_services import BULK, ENGINE, ENTRY, GATEWAY, OrderServices, start_order_services
 from feedline.local.stack import StackConfig, status, up
@@ -202,3 +202,4 @@ def _print_services(home: Path, services: OrderServices) -> None:
         f"\nFIX log: {services.folder / 'gateway'}; the engine's book: {services.engine_folder / 'book.jsonl'}. "
         "`make stop` ends it all; the data stay."
     )
+    tell_activation()

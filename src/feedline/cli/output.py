@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,6 +53,13 @@ def report_error(error: FeedlineError) -> int:
     line = " ".join(error.reason.split()) + (f" [{place}]" if place else "")
     click.echo(f"feedline: {visible(line)}", err=True)
     return exit_code(error)
+
+
+def tell_activation() -> None:
+    """How to write `feedline` as the documentation does, for whoever came here through `make`."""
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("feedline") is None and activate.is_file():
+        click.echo(f"The documentation's commands work after `source {os.path.relpath(activate)}`.")
 
 
 def print_json(document: Any) -> None:

@@ -168,7 +168,7 @@ def enter_in_bulk(
     producer = Producer(
         producer_config(settings.acting_as("order-test").kafka) | {"linger.ms": 5, "partitioner": "murmur2_random"}
     )
-    sender = AcknowledgedSender(producer, topics.bulk)
+    sender, before = AcknowledgedSender(producer, topics.bulk), tally.entered
     try:
         while pace.wait():
             life = next(lives)
@@ -178,7 +178,8 @@ def enter_in_bulk(
                     pace.wait()
                 headers = [("correlationId", event.event_id.encode())]
                 sender.send(encode_event(event, number), event.order_id, headers)
+                tally.entered = before + sender.acknowledged
         sender.settle(ACKNOWLEDGED_S)
     finally:
-        tally.entered += sender.acknowledged
+        tally.entered = before + sender.acknowledged
         producer.close()
