@@ -50,14 +50,13 @@ def produce(feed: str) -> dict[str, str]:
 
     options, settings, known = run_options(get_current_context()), task_settings(), _feed(feed)
     source = cycle.find_delivery(settings, known, options.business_date)
-    delivery_id = source.control.delivery.delivery_id
-    manifest = cycle.delivered(settings, known, options.business_date, delivery_id=delivery_id)
+    manifest = cycle.standing(settings, known, source)
     if options.dry_run:
         report_delivery(settings, known, source, manifest)
         raise AirflowSkipException("dry run: nothing was changed")
-    if manifest is not None and cycle.is_kept(settings, known, manifest):
+    if manifest is not None:
         cycle.archive(settings, source)
-        logger.info("Delivery %s is on the topic already, produced at %s", delivery_id, manifest.produced_at)
+        logger.info("Delivery %s is on the topic already, produced at %s", manifest.delivery_id, manifest.produced_at)
         return announce(manifest)
     manifest = cycle.produce_source(settings, known, source, progress=ProduceProgress(source.control.records, logger))
     logger.info(

@@ -14,6 +14,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import BinaryIO
@@ -39,6 +40,8 @@ def keep(archive: Path, source: DeliverySource) -> bool:
     delivery = source.control.delivery
     folder = _folder(archive, delivery.feed, delivery.business_date) / delivery.delivery_id
     if folder.exists():
+        if source.folder != folder:
+            _mark_as_last(folder / f"{delivery.delivery_id}{CONTROL_SUFFIX}")
         return False
     unfinished = folder.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
     try:
@@ -148,6 +151,13 @@ def _write(path: Path, content: bytes) -> None:
         target.write(content)
         target.flush()
         os.fsync(target.fileno())
+
+
+def _mark_as_last(control: Path) -> None:
+    """A delivery that landed once more is the one of its date that counts, whatever was archived since."""
+    # That it cannot be marked leaves the order as it was, in which it was first kept.
+    with suppress(OSError):
+        os.utime(control)
 
 
 def _take_name(unfinished: Path, folder: Path) -> None:

@@ -144,6 +144,21 @@ def delivered(
     )
 
 
+def standing(settings: Settings, feed: Feed, source: DeliverySource) -> DeliveryManifest | None:
+    """The manifest of a delivery that need not be produced: all of it is on its topic, and no other end of day of its
+    date came after it. The views show whichever was produced last, so one whose sender goes back to it, after another
+    one, is produced again.
+
+    Raises BrokerUnavailableError.
+    """
+    own, cycle = source.control.delivery, source.control.cycle
+    sought = None if cycle is Cycle.EOD else own.delivery_id
+    last = delivered(settings, feed, own.business_date, cycle, delivery_id=sought)
+    if last is None or last.delivery_id != own.delivery_id or not is_kept(settings, feed, last):
+        return None
+    return last
+
+
 def is_kept(settings: Settings, feed: Feed, manifest: DeliveryManifest) -> bool:
     """Whether all of a delivery is still on its topic."""
     marks = watermarks(settings.kafka, feed.topic.name, [held.partition for held in manifest.partitions])

@@ -12,8 +12,8 @@ Pure: it is given what was observed and says what is wrong, in Jepsen's words fo
   checkpoint is beyond the end, or went backwards
 - aborted read: the table or the topic holds a record that nobody sent, or whose transaction was aborted
 
-and two of our own: `books`, source = table + error topic as multisets, and `ledger`, the ledger tells of other records
-than the table holds.
+and three of our own: `changed`, a row has other values than the record that was sent; `books`, source = table + error
+topic as multisets; and `ledger`, the ledger tells of other records than the table holds.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Observation:
 
     source: ids that were to be delivered; acknowledged: those that the producer was told are durable; aborted: those
     whose transaction was aborted; errors: ids (of whole batches or lines) on the error topic, each once. polls: by
-    reader, the places in the order it was given them, with the correlation id; moves: by partition, every checkpoint
+    reader, the places in the order it was given them, with the correlation id; changed: ids of rows with other values
+    than were sent; moves: by partition, every checkpoint
     that was seen, in order. ends: the topic's end offsets when all was over; passed: by partition, the offsets without
     a message of a micro-batch (manifests, transaction markers).
     """
@@ -69,6 +70,7 @@ class Observation:
     ledger: Sequence[LedgerRow]
     errors: Sequence[str] = ()
     aborted: frozenset[str] = frozenset()
+    changed: Sequence[str] = ()
     polls: Mapping[str, Sequence[tuple[int, int, str]]] = field(default_factory=dict)
     moves: Mapping[int, Sequence[int]] = field(default_factory=dict)
     ends: Mapping[int, int] = field(default_factory=dict)
@@ -122,6 +124,7 @@ def check(seen: Observation) -> Verdict:
         "nonmonotonic poll": list(_backward(seen)),
         "inconsistent offsets": list(_inconsistent(seen)),
         "aborted read": sorted((set(table) | on_topic) - set(source) - set(errors) | (set(table) & seen.aborted)),
+        "changed": sorted(seen.changed),
         "books": sorted(((source - table - errors) + (table + errors - source)).elements()),
         "ledger": list(_ledger(seen)),
     }

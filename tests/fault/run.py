@@ -20,7 +20,7 @@ from snowflake.connector import SnowflakeConnection
 from fault import drivers, service
 from fault.checker import LedgerRow, Observation, TableRow, TopicBatch, Verdict, check
 from fault.drivers import ALL_SENT, TRY_AGAIN, Job, event
-from fault.workload import Workload, ids_in
+from fault.workload import Workload, ids_in, values_of
 from fault.world import World
 from feedline.batch.headers import MANIFEST, header
 from feedline.errors import RetriableError
@@ -256,7 +256,7 @@ class Run:
         feed = self.workload.feed
         self._sample_checkpoints()
         topic, ends, manifests = self._read_batches()
-        table = self.query(f'SELECT ID, "_CORRELATION_ID" FROM {data_table(feed.table)}')
+        table = self.query(f'SELECT ID, "_CORRELATION_ID", AMOUNT, NOTE FROM {data_table(feed.table)}')
         ledger = self.query(
             f"SELECT CORRELATION_ID, PARTITION, MESSAGE_OFFSET, RECORDS, STATUS FROM {LOAD_LEDGER} "
             f"WHERE FEED = '{feed.name}' ORDER BY LOADED_AT, PARTITION, MESSAGE_OFFSET"
@@ -265,7 +265,8 @@ class Run:
             source=self.workload.source,
             acknowledged=self.acknowledged(),
             topic=topic,
-            table=[TableRow(*row) for row in table],
+            table=[TableRow(record, batch) for record, batch, _, _ in table],
+            changed=[record for record, _, amount, note in table if (amount, note) != values_of(record)],
             ledger=[LedgerRow(c, int(p), int(o), int(n), s) for c, p, o, n, s in ledger],
             errors=self._errors(),
             polls=self._polls(manifests),

@@ -8,6 +8,7 @@ import re
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 from feedline.batch.control_file import control_path
@@ -82,6 +83,12 @@ class Workload:
         ids = [f"{family}-{number:06d}" for number in range(records)]
         self.source.extend(ids)
         return ids
+
+
+def values_of(record: str) -> tuple[Decimal, str]:
+    """What the row of a record has to say: amount and note."""
+    sent = record_of(record)
+    return Decimal(str(sent["amount"])), str(sent["note"])
 
 
 def record_of(record: str) -> dict[str, object]:

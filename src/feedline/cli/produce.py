@@ -118,11 +118,8 @@ def _produce(settings: Settings, feed: Feed, business_date: date, cycle_of: Cycl
     try:
         source = cycle.find_delivery(settings, feed, business_date, cycle_of)
         control = source.control
-        delivery_id = control.delivery.delivery_id
-        manifest = None
-        if not again:
-            manifest = cycle.delivered(settings, feed, business_date, cycle_of, delivery_id=delivery_id)
-        if manifest is not None and cycle.is_kept(settings, feed, manifest):
+        manifest = None if again else cycle.standing(settings, feed, source)
+        if manifest is not None:
             cycle.archive(settings, source)
             return _outcome(manifest, ALREADY_THERE, started)
         with progress(feed.name, control.records, unit="records") as advance:

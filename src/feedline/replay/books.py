@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from feedline.batch.error_record import REDRIVEN_INDEX
 from feedline.batch.manifest import DeliveryManifest, from_document
 from feedline.catalog import Feed
 from feedline.replay.selection import Selection
@@ -21,7 +22,8 @@ from feedline.warehouse.names import DELIVERY, LOAD_LEDGER, data_table, literal,
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A ledger row: a message that a load has dealt with."""
+    """A ledger row: a message that a load has dealt with; is_corrected: of a record that was refused, corrected and
+    sent again."""
 
     delivery_id: str
     correlation_id: str
@@ -30,6 +32,7 @@ class Booked:
     topic: str
     partition: int
     offset: int
+    is_corrected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,14 @@ def booked_of(session: Session, feed: str, deliveries: Collection[str]) -> list[
 def _ledger(session: Session, feed: str, conditions: list[str]) -> list[Booked]:
     where = " AND ".join([f"FEED = {literal(feed)}", *conditions])
     rows = session.execute(
-        "SELECT DELIVERY_ID, CORRELATION_ID, STATUS, RECORDS, TOPIC, PARTITION, MESSAGE_OFFSET "
+        "SELECT DELIVERY_ID, CORRELATION_ID, STATUS, RECORDS, TOPIC, PARTITION, MESSAGE_OFFSET, BATCH_INDEX "
         f"FROM {LOAD_LEDGER} WHERE {where}",
         doing="cannot read the ledger",
     )
-    return [Booked(d, c, s, int(n), t, int(p), int(o)) for d, c, s, n, t, p, o in rows]
+    return [
+        Booked(d, c, s, int(n), t, int(p), int(o), is_corrected=int(index) == REDRIVEN_INDEX)
+        for d, c, s, n, t, p, o, index in rows
+    ]
 
 
 def known_manifests(session: Session, feed: str, selection: Selection) -> dict[str, DeliveryManifest]:

@@ -81,6 +81,8 @@ class ReplayReport:
             place = f" into schema {self.schema}" if self.schema else ""
             done = f"{taking} {rows} rows, {doing} {batches} messages of {records} records{place}"
             told.append(f"{self.feed}: {self.mode}: {done}")
+            if self.changed.spared:
+                told.append(f"{self.feed}: left {self.changed.spared} messages of corrected records as they were")
         return told
 
     def _orphans(self) -> list[str]:
@@ -119,6 +121,7 @@ class ReplayReport:
             "loaded_batches": self.changed.batches,
             "loaded_records": self.changed.records,
             "deleted_rows": self.changed.deleted_rows,
+            "spared_batches": self.changed.spared,
             "produced": self.produced,
             "notes": list(self.notes),
         }

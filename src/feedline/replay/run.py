@@ -31,8 +31,10 @@ from feedline.replay.scope import REPLAY_GROUP, Scope, find_scope
 from feedline.replay.selection import Mode, Selection
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session
+from feedline.warehouse.deliveries import announced_manifest
 from feedline.warehouse.load import OnStep
 from feedline.warehouse.reload import Reloaded, drop_delivery, rebuild_delivery, replace_batches, rows_of_delivery
+from feedline.warehouse.report import ValidationReport
 from feedline.warehouse.validate import check_delivery, validate_delivery
 
 # Called with the messages read since the last call.
@@ -192,6 +194,9 @@ class _Run:
             _add(changed, self._rebuild(scope, manifest))
         if self.options.schema is not None:
             return replace(report, changed=changed)
+        if changed.spared:
+            # What was sent meanwhile lies beyond what was read.
+            scope = find_scope(self.settings, self.connection, self.feed, scope.selection)
         checked = self._report(replace(scope, orphans=report.orphans), self._compare(scope), mark=True)
         return replace(checked, mode=Mode.REBUILD, changed=changed)
 
@@ -262,18 +267,26 @@ class _Run:
         manifest = scope.manifests.get(delivery)
         failed: tuple[str, ...] = ()
         if manifest is not None:
-            check = validate_delivery if mark else check_delivery
-            failed = tuple(str(failure) for failure in check(self.connection, self.feed, manifest).failures)
+            failed = tuple(str(failure) for failure in self._checked(manifest, mark=mark).failures)
         return DeliveryFinding(
             delivery,
             seen[0].business_date if seen else manifest.business_date if manifest else None,
             len(seen),
             sum(one.records for one in seen),
             dict(Counter(found.states[one.correlation_id].value for one in seen)),
-            len(found.foreign.get(delivery, ())) if manifest is not None else 0,
+            len(found.foreign.get(delivery, frozenset()) - scope.gone) if manifest is not None else 0,
             failed,
             manifest is not None,
         )
+
+    def _checked(self, manifest: DeliveryManifest, *, mark: bool) -> ValidationReport:
+        if not mark:
+            return check_delivery(self.connection, self.feed, manifest)
+        known = announced_manifest(Session(self.connection, feed=self.feed.name), manifest.delivery_id)
+        if known is not None:
+            # Produced again from the archive it is no newer than it was, and no delivery gives way to it.
+            manifest = replace(manifest, produced_at=known.produced_at)
+        return validate_delivery(self.connection, self.feed, manifest)
 
 
 def _add(total: Reloaded, one: Reloaded) -> None:

@@ -31,13 +31,16 @@ TIMEOUT_SECONDS = 30.0
 @dataclass(frozen=True, slots=True)
 class Scope:
     """spans: what to read; manifests: by delivery id, those of the whole deliveries selected; orphans: deliveries
-    with rows in the tables and no manifest anywhere, with their rows; notes: what a reader should know besides."""
+    with rows in the tables and no manifest anywhere, with their rows; gone: correlation ids of corrected records that
+    are loaded and have left the topic, which nothing here can be held against; notes: what a reader should know
+    besides."""
 
     feed: Feed
     selection: Selection
     spans: LoadRange
     manifests: Mapping[str, DeliveryManifest] = field(default_factory=dict)
     orphans: Mapping[str, int] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -98,7 +101,13 @@ def _deliveries(
     # be another copy.
     later = [row for row in rows if row.topic == feed.topic.name and row.offset >= marks.get(row.partition, (0, 0))[0]]
     spans = _joined([*_kept(feed, wanted, marks), *_around(feed, later)])
-    return replace(_scope(feed, selection, spans), manifests=manifests, orphans=orphans)
+    kept = {row.correlation_id for row in later}
+    gone = frozenset(row.correlation_id for row in rows if row.is_corrected and row.correlation_id not in kept)
+    told = (
+        f"{len(gone)} messages of corrected records have left the topic: the tables keep them, a side schema lacks them"
+    )
+    notes = (told,) if gone else ()
+    return replace(_scope(feed, selection, spans), manifests=manifests, orphans=orphans, gone=gone, notes=notes)
 
 
 def _is_meant(selection: Selection, manifest: DeliveryManifest) -> bool:

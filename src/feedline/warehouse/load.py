@@ -221,7 +221,7 @@ class _Load:
             self._transaction(None, "", moves)
         else:
             while not self._try(chunk, moves):
-                # The ledger had some of these batches by the time it was our turn: prepare again without them.
+                # By the time it was our turn the ledger told otherwise of some of these batches: prepare again.
                 chunk = self._prepare(chunk.batches, self.known)
             self._count(chunk)
         self.positions.update({move.partition: move.after for move in moves})
@@ -246,7 +246,8 @@ class _Load:
         return self._transaction(chunk, stage_path, moves)
 
     def _transaction(self, chunk: Prepared | None, stage_path: str, moves: Sequence[Move]) -> bool:
-        """Whether it committed; False, with nothing changed, when some of the batches turned out to be loaded."""
+        """Whether it committed; False, with nothing changed, when some of the batches turned out to be loaded, or what
+        others are copies of to be there no more."""
         with self.turn:
             return self._transaction_in_turn(chunk, stage_path, moves)
 
@@ -257,8 +258,12 @@ class _Load:
             ledger.require_unmoved(found, moves, self.feed.name, self.todo.topic)
             if chunk is not None:
                 now_loaded = ledger.loaded_batches(self.session, self.feed.name, chunk.deliveries)
-                self.known.update(now_loaded)
-                if any(batch.headers.correlation_id in now_loaded for batch in chunk.loaded):
+                fresh = {batch.headers.correlation_id for batch in chunk.loaded}
+                copies = {batch.headers.correlation_id for batch in chunk.duplicates}
+                # Taken out of the tables since they were taken for copies of what is there.
+                gone = copies - fresh - now_loaded.keys()
+                self.known = {key: count for key, count in self.known.items() if key not in gone} | now_loaded
+                if gone or fresh & now_loaded.keys():
                     self.session.rollback()
                     return False
                 copy_files(self.session, stage_path, chunk.files)

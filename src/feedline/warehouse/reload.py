@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from feedline.warehouse.chunk import LEDGER_FILES, Prepared, chunks, prepare
 from feedline.warehouse.connection import Session
 from feedline.warehouse.ddl import create_table
 from feedline.warehouse.decode import Decoder, WriterSchema
+from feedline.warehouse.error_books import corrected_ids
 from feedline.warehouse.layout import feed_layout
 from feedline.warehouse.load import LoadPolicy, OnBadBatch, OnStep, Step
 from feedline.warehouse.names import DATA_SCHEMA, DATABASE, LOAD_LEDGER, data_table, literal, quoted
@@ -43,12 +44,14 @@ USUAL = LoadPolicy()
 @dataclass(slots=True)
 class Reloaded:
     """What one call has changed: micro-batches and records now in the tables because of it, rows of the feed's own
-    table that it took out before, and micro-batches that cannot be decoded."""
+    table that it took out before, micro-batches that cannot be decoded, and those of corrected records that it left
+    as they were because it was not given them."""
 
     batches: int = 0
     records: int = 0
     deleted_rows: int = 0
     error_batches: int = 0
+    spared: int = 0
     transactions: int = 0
 
 
@@ -107,7 +110,9 @@ def rebuild_delivery(
     on_step: OnStep = lambda _: None,
     policy: LoadPolicy = USUAL,
 ) -> Reloaded:
-    """Loads a delivery anew in one transaction: what the tables have of it goes, `batches` come.
+    """Loads a delivery anew in one transaction: what the tables have of it goes, `batches` come. Corrected records that
+    are not among them, since they have left the topic or were sent while it was read, stay: nothing would load them
+    again.
 
     schema: of the same database; the feed's tables are made there if need be and filled instead, and neither the
     feed's own tables nor the ledger are touched. Raises ControlMismatchError, with nothing changed, when the batches
@@ -140,7 +145,7 @@ def rebuild_delivery(
                 delivery_id=manifest.delivery_id,
                 topic=feed.topic.name,
             )
-        reload.swap(staged, "DELIVERY_ID", [manifest.delivery_id])
+        reload.swap(staged, "DELIVERY_ID", [manifest.delivery_id], spare_corrected=True)
     return reload.result
 
 
@@ -170,6 +175,10 @@ def rows_of_delivery(connection: SnowflakeConnection, feed: Feed, delivery_id: s
 
 def _no_schema(schema_id: int) -> tuple[Mapping[str, Any], str]:
     raise AssertionError(f"nothing is decoded by schema {schema_id} when nothing is loaded")
+
+
+def _ids(staged: Iterable[_Staged]) -> set[str]:
+    return {batch.headers.correlation_id for one in staged for batch in one.chunk.loaded}
 
 
 def _unseen(batches: Iterable[ConsumedBatch], done: set[str]) -> Iterator[ConsumedBatch]:
@@ -241,11 +250,17 @@ class _Reload:
             if self._books or name != LEDGER_FILES
         }
 
-    def swap(self, staged: list[_Staged], column: str, values: Iterable[str]) -> None:
-        """One transaction: the rows and ledger rows whose `column` is one of `values` go, what is staged comes."""
+    def swap(
+        self, staged: list[_Staged], column: str, values: Collection[str], *, spare_corrected: bool = False
+    ) -> None:
+        """One transaction: the rows and ledger rows whose `column` is one of `values` go, what is staged comes.
+
+        spare_corrected: but those of corrected records that are not staged; `values` are deliveries then.
+        """
         ledger.begin_in_turn(self.session, self.feed, budget_s=self.policy.fence_budget_s)
         try:
-            deleted = self._delete(column, values)
+            spared = self._corrected(values) - _ids(staged) if spare_corrected and self._books else set()
+            deleted = self._delete(column, values, spared)
             for one in staged:
                 copy_files(self.session, one.path, one.files)
             self.on_step(Step.COPIED)
@@ -256,13 +271,24 @@ class _Reload:
             raise
         self._commit(bool(staged))
         self.on_step(Step.COMMITTED)
+        self.result.spared += len(spared)
         self._count([one.chunk for one in staged], deleted)
 
-    def _delete(self, column: str, values: Iterable[str]) -> int:
+    def _corrected(self, deliveries: Iterable[str]) -> set[str]:
+        """Correlation ids of the deliveries' corrected records that are loaded."""
+        found: set[str] = set()
+        for delivery in deliveries:
+            rows = self.session.execute(corrected_ids(self.feed.name, delivery), doing="cannot read the ledger")
+            found.update(key for (key,) in rows)
+        return found
+
+    def _delete(self, column: str, values: Iterable[str], spared: Collection[str]) -> int:
         among = f"IN ({', '.join(literal(value) for value in values)})"
+        kept = f"NOT IN ({', '.join(literal(key) for key in sorted(spared))})"
         counts = [
             self.session.affected(
-                f'DELETE FROM {data_table(table.name, self.schema)} WHERE "_{column}" {among}',
+                f'DELETE FROM {data_table(table.name, self.schema)} WHERE "_{column}" {among}'
+                + (f' AND "_CORRELATION_ID" {kept}' if spared else ""),
                 doing=f"cannot take rows out of {table.name}",
             )
             for table in feed_layout(self.feed).tables()
@@ -271,7 +297,8 @@ class _Reload:
             # That a micro-batch was refused stays on the books: it lies on the error topic, whatever is loaded later.
             self.session.execute(
                 f"DELETE FROM {LOAD_LEDGER} "
-                f"WHERE FEED = {literal(self.feed.name)} AND {column} {among} AND STATUS <> 'ERROR'",
+                f"WHERE FEED = {literal(self.feed.name)} AND {column} {among} AND STATUS <> 'ERROR'"
+                + (f" AND CORRELATION_ID {kept}" if spared else ""),
                 doing="cannot take rows out of the ledger",
             )
         return counts[0]

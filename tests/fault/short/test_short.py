@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fault import bugs, drivers
+from fault.checker import check
 from fault.run import Run
 from fault.workload import DAY
 from feedline.warehouse.load import Step
+from feedline.warehouse.names import data_table
 
 
 def test_a_broker_that_is_killed_under_load_costs_no_record(the_world):
@@ -21,6 +23,10 @@ def test_a_broker_that_is_killed_under_load_costs_no_record(the_world):
         the_world.cluster.start(1)
         assert run.finish().clean, str(run.verdict)
         assert run.verdict.counts["on the error topic"] == 3
+        # What it sees when an amount is wrong by the least that there is.
+        table, record = data_table(run.workload.feed.table), run.workload.source[0]
+        run.query(f"UPDATE {table} SET AMOUNT = AMOUNT + 0.0001 WHERE ID = '{record}'")
+        assert check(run.observe()).names == {"changed"}
 
 
 def test_a_checkpoint_committed_before_its_load_is_found_as_unseen(the_world):

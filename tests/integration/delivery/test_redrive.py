@@ -13,12 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 
 from feedline import cycle
 from feedline.catalog import Catalog
 from feedline.consumer.error_counts import errors_by_delivery
 from feedline.errors import ControlMismatchError, SchemaMismatchError
+from feedline.kafka.admin import admin_client, watermarks
 from feedline.kafka.config import producer_config
 from feedline.redrive import plan as planning
 from feedline.redrive.correction_file import export_line
@@ -26,8 +27,12 @@ from feedline.redrive.plan import errors_of
 from feedline.redrive.run import check, send, settle
 from feedline.redrive.states import ErrorState, ErrorStates
 from feedline.redrive.stored_error import Selection
+from feedline.replay.run import ReplayOptions, replay
+from feedline.replay.selection import Mode
+from feedline.replay.selection import Selection as Replayed
 from feedline.warehouse.connection import Session
 from feedline.warehouse.error_books import dismiss
+from feedline.warehouse.load import Step
 from feedline.warehouse.names import LOAD_LEDGER, data_table
 from feedline.warehouse.provision import provision_tables
 from feedline.warehouse.status import delivery_status
@@ -238,6 +243,45 @@ def test_one_that_looks_while_another_redrive_ends_finds_nothing_left_to_do(desk
     found = check(desk.settings, desk.connection, desk.catalog, file)
     assert (found.records, len(found.redriven), found.refused) == (0, 3, ())
     assert desk.rows() == GOOD + 3
+
+
+def corrections(desk, right):
+    return desk.file([{**line, "record": record} for line, record in zip(desk.export(), right, strict=True)])
+
+
+def test_a_rebuild_keeps_records_that_are_redriven_while_it_reads(desk, spoiled):
+    _, _, right = spoiled
+    file, told = corrections(desk, right), []
+
+    def on_step(step):
+        if step is Step.STAGED and not told:
+            told.extend(desk.redrive(file))
+
+    rebuild = ReplayOptions(mode=Mode.REBUILD)
+    report = replay(desk.settings, desk.connection, desk.feed, Replayed(business_date=DAY), rebuild, on_step=on_step)
+    assert [one.loaded_records for one in told] == [3]
+    assert (report.changed.spared, report.changed.records, report.right) == (3, GOOD, True)
+    assert desk.rows() == GOOD + 3
+    assert (desk.status().redriven, desk.status().complete, desk.status().balanced) == (3, True, True)
+
+
+def test_a_rebuild_from_the_archive_keeps_corrected_records_that_have_left_the_topic(desk, spoiled):
+    _, _, right = spoiled
+    assert cycle.archive(desk.settings, cycle.find_delivery(desk.settings, desk.feed, DAY))
+    desk.redrive(corrections(desk, right))
+    marks = watermarks(desk.settings.kafka, desk.feed.topic.name, range(desk.feed.topic.partitions))
+    # Held in a name: a client that is let go answers none of its futures.
+    admin = admin_client(desk.settings.kafka)
+    ends = [TopicPartition(desk.feed.topic.name, p, high) for p, (_, high) in marks.items()]
+    for future in admin.delete_records(ends).values():
+        future.result()
+    for mode, changed in ((Mode.REBUILD, GOOD), (Mode.VERIFY, 0)):
+        options = ReplayOptions(mode=mode, from_archive=mode is Mode.REBUILD)
+        report = replay(desk.settings, desk.connection, desk.feed, Replayed(business_date=DAY), options)
+        assert (report.changed.records, report.right) == (changed, True)
+        assert "3 messages of corrected records have left the topic" in " ".join(report.notes)
+    assert desk.rows() == GOOD + 3
+    assert (desk.status().redriven, desk.status().complete) == (3, True)
 
 
 def test_a_refused_batch_is_redriven_as_it_is_once_the_catalogue_knows_its_field(desk, bulk, connection, settings):

@@ -28,7 +28,7 @@ from feedline.replay.selection import Mode, Selection
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.layout import feed_layout
 from feedline.warehouse.load import Step
-from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, data_table
+from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, current_view, data_table
 from feedline.warehouse.provision import provision_tables
 from feedline.warehouse.validate import validate_delivery
 
@@ -250,6 +250,40 @@ def test_what_left_the_topic_is_told_and_comes_back_from_the_archive(loaded):
     assert (repaired.changed.batches, repaired.right) == (3, True)
     assert loaded.tables() == before
     assert cycle.find_delivery(loaded.settings, loaded.feed, DAY).control == landed.control
+
+
+def test_the_delivery_that_landed_last_is_the_one_that_shows(desk):
+    lines = desk.bulk.lines("positions")[:40]
+
+    def land(records):
+        desk.deliver(records)
+        desk.load()
+        return desk.manifest.delivery_id
+
+    def shown():
+        view = data_table(current_view(desk.feed.table))
+        return {row[0] for row in desk.query(f'SELECT DISTINCT "_DELIVERY_ID" FROM {view}')}
+
+    def source():
+        return cycle.find_delivery(desk.settings, desk.feed, DAY)
+
+    first = land(lines)
+    assert cycle.standing(desk.settings, desk.feed, source()).delivery_id == first
+    second = land([*lines[1:], lines[0]])
+    assert shown() == {second}
+    # Its sender goes back to the first.
+    desk.bulk.land(desk.feed.name, desk.bulk.text(lines))
+    assert cycle.standing(desk.settings, desk.feed, source()) is None
+    assert land(lines) == first
+    assert shown() == {first}
+    assert archived(desk.settings.archive_folder, desk.feed.name, DAY).control.delivery.delivery_id == first
+    # A repair of the other puts it right, and not in front.
+    [key] = desk.query(f"SELECT MIN(CORRELATION_ID) FROM {LOAD_LEDGER} WHERE DELIVERY_ID = '{second}'")
+    desk.query(f"DELETE FROM {LOAD_LEDGER} WHERE CORRELATION_ID = '{key[0]}'")
+    repaired = desk.replay(replace(REPAIR, from_archive=True), delivery_id=second)
+    assert (repaired.changed.batches, repaired.right) == (1, True)
+    assert shown() == {first}
+    assert archived(desk.settings.archive_folder, desk.feed.name, DAY).control.delivery.delivery_id == first
 
 
 def test_rows_of_a_delivery_that_was_never_finished_are_named_and_can_be_taken_out(desk):

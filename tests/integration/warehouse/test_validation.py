@@ -89,8 +89,12 @@ def test_a_delivery_that_is_loaded_too_late_is_found(holdings, loaded):
     late = replace(loaded, produced_at=loaded.produced_at - timedelta(hours=3))
     assert failed(holdings.validate(late, fresh_within=timedelta(hours=1))) == {("loaded", "")}
     assert holdings.validate(late, fresh_within=timedelta(hours=4)).passed
-    early = replace(loaded, produced_at=loaded.produced_at + timedelta(hours=3))
-    assert failed(holdings.validate(early)) == {("rows loaded", "")}
+
+
+def test_a_delivery_that_is_produced_again_long_after_it_was_loaded_stays_complete(holdings, loaded):
+    again = replace(loaded, produced_at=loaded.produced_at + timedelta(hours=3))
+    assert holdings.validate(again, fresh_within=timedelta(hours=1)).passed
+    assert [row[0] for row in delivery_row(holdings, again)] == ["COMPLETE"]
 
 
 def test_rows_of_another_business_date_are_found(holdings, loaded):

@@ -52,6 +52,7 @@ WRONG = {
     "nonmonotonic poll": replace(GOOD, polls={"witness": [(0, 0, "x"), (0, 2, "y"), (0, 0, "x"), (1, 0, "z")]}),
     "inconsistent offsets": replace(GOOD, polls={"witness": [(0, 0, "other"), (0, 2, "y")]}),
     "aborted read": replace(GOOD, table=[*GOOD.table, TableRow("nobody's", "z")]),
+    "changed": replace(GOOD, changed=["c"]),
     "books": replace(GOOD, table=_without(GOOD.table, "a"), moves={}),
     "ledger": replace(GOOD, ledger=[replace(GOOD.ledger[0], records=3), *GOOD.ledger[1:]]),
 }
