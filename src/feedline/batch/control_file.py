@@ -137,6 +137,11 @@ def _check(control: ControlFile, path: str) -> None:
     names = [file.name for file in control.files]
     if len(set(names)) != len(names):
         refuse("names a file twice")
+    filled = [file.sha256 for file in control.files if file.records]
+    if len(set(filled)) != len(filled):
+        # Their records would be the same ones, and loaded once.
+        twice = ", ".join(file.name for file in control.files if file.records and filled.count(file.sha256) > 1)
+        refuse(f"names files of one and the same content: {twice}")
     for file in control.files:
         # A name is joined to the landing folder: one with a separator could reach any file of the machine.
         if Path(file.name).name != file.name or file.name in ("", ".", "..") or "\0" in file.name:

@@ -16,6 +16,10 @@ CONTENT_TYPES = frozenset({AVRO, JSON, MANIFEST})
 
 KafkaHeaders = list[tuple[str, bytes]]
 
+# What the ledger's columns hold: a UUID's length, and 32 bits.
+MAX_ID = 36
+_COUNTS = range(-(2**31), 2**31)
+
 
 @dataclass(frozen=True, slots=True)
 class BatchHeaders:
@@ -50,13 +54,14 @@ class BatchHeaders:
 
 
 def read_headers(headers: Iterable[tuple[str, bytes | str | None]] | None) -> BatchHeaders:
-    """The headers of a consumed message; raises CorruptBatchError when one is missing or unreadable."""
+    """The headers of a consumed message; raises CorruptBatchError when one is missing, unreadable, or more than the
+    ledger can hold."""
     found: dict[str, str] = {}
     try:
         for name, value in headers or ():
             if value is not None:
                 found[name] = value if isinstance(value, str) else value.decode()
-        return BatchHeaders(
+        read = BatchHeaders(
             correlation_id=found["correlationId"],
             feed=found["feed"],
             business_date=date.fromisoformat(found["businessDate"]),
@@ -72,6 +77,11 @@ def read_headers(headers: Iterable[tuple[str, bytes | str | None]] | None) -> Ba
         raise CorruptBatchError(f"the message has no {error.args[0]} header") from None
     except ValueError as error:
         raise CorruptBatchError(f"a header of the message cannot be read: {error}") from error
+    if len(read.correlation_id) > MAX_ID:
+        raise CorruptBatchError(f"the message's correlationId has more than {MAX_ID} characters")
+    if read.batch_index not in _COUNTS or read.record_count not in _COUNTS:
+        raise CorruptBatchError("the message's batchIndex or recordCount is beyond 32 bits")
+    return read
 
 
 def header(headers: Iterable[tuple[str, bytes | str | None]] | None, name: str) -> str | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message
 
+from feedline.batch.headers import MAX_ID
 from feedline.batch.identity import Cycle, Delivery, delivery_of
 from feedline.catalog import Catalog, Feed
-from feedline.errors import UnknownFeedError
+from feedline.errors import ConfigurationError, UnknownFeedError
 from feedline.producer.options import FeedOptions, parse_business_date, parse_cycle
 
 DeliveryCallback = Callable[[KafkaError | None, Message], None]
@@ -129,7 +130,7 @@ class LaneReader:
     ) -> tuple[Lane, str | None]:
         """The record's lane and its `traceparent`.
 
-        Raises UnknownFeedError; ConfigurationError for a businessDate or cycle that is none.
+        Raises UnknownFeedError; ConfigurationError for a businessDate or cycle that is none, or too long an id.
         """
         said: dict[str, str] = {}
         extra = []
@@ -140,6 +141,10 @@ class LaneReader:
             elif name not in _COUNTED:
                 extra.append((name, value))
         feed = feed_of(self._options.catalog, topic, feed_name or said.get("feed"))
+        if len(said.get("correlationId", "")) > MAX_ID:
+            raise ConfigurationError(
+                f"a record's correlationId has at most {MAX_ID} characters, as a UUID has", feed=feed.name, topic=topic
+            )
         lane = Lane(
             feed,
             self.delivery(feed, said.get("businessDate"), said.get("cycle"), said.get("deliveryId")),

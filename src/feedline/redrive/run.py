@@ -145,7 +145,7 @@ def manifest_of(
     """
     found = cycle.delivered(
         settings, feed, delivery.business_date, delivery.cycle, delivery_id=delivery.delivery_id
-    ) or announced_manifest(Session(connection), delivery.delivery_id)
+    ) or announced_manifest(Session(connection), feed.name, delivery.delivery_id)
     if found is None:
         raise ControlMismatchError(
             "the delivery was never completed, so its errors are not all that is missing of it: have its files "

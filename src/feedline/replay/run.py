@@ -282,7 +282,8 @@ class _Run:
     def _checked(self, manifest: DeliveryManifest, *, mark: bool) -> ValidationReport:
         if not mark:
             return check_delivery(self.connection, self.feed, manifest)
-        known = announced_manifest(Session(self.connection, feed=self.feed.name), manifest.delivery_id)
+        session = Session(self.connection, feed=self.feed.name)
+        known = announced_manifest(session, self.feed.name, manifest.delivery_id)
         if known is not None:
             # Produced again from the archive it is no newer than it was, and no delivery gives way to it.
             manifest = replace(manifest, produced_at=known.produced_at)

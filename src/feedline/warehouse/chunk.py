@@ -20,7 +20,8 @@ from feedline.warehouse.layout import FeedLayout
 from feedline.warehouse.names import LOAD_LEDGER, data_table
 from feedline.warehouse.staging import StagedFile, write_file
 
-LEDGER_FILES = "LEDGER"
+# No table of a feed can have this name: those begin with a letter.
+LEDGER_FILES = "_LEDGER"
 
 _LEDGER_FIELDS: list[tuple[str, pa.DataType]] = [
     ("LOAD_ID", pa.string()),

@@ -22,6 +22,7 @@ from feedline.warehouse.names import (
     current_view,
     data_table,
     fence_table,
+    literal,
     quoted,
 )
 from feedline.warehouse.sla_ddl import SLA_STATEMENTS
@@ -152,7 +153,8 @@ def create_current_view(feed: Feed, layout: FeedLayout, existing: Collection[str
     return marked(
         f"CREATE OR REPLACE VIEW {view} COPY GRANTS COMMENT = {comment(purpose)} AS\n"
         f"SELECT {_columns('T', renamed)} FROM {data_table(feed.table)} T\n"
-        f"JOIN {DELIVERY} D ON D.DELIVERY_ID = T.\"_DELIVERY_ID\" AND D.STATUS = 'COMPLETE'\n"
+        f'JOIN {DELIVERY} D ON D.DELIVERY_ID = T."_DELIVERY_ID" AND D.FEED = {literal(feed.name)}'
+        " AND D.STATUS = 'COMPLETE'\n"
         f'QUALIFY ROW_NUMBER() OVER (PARTITION BY {keys}, T."_BUSINESS_DATE"'
         # The end of day is the last word, even over an intraday delivery that was produced again after it.
         f" ORDER BY IFF(D.CYCLE = 'EOD', 0, 1)"

@@ -57,10 +57,10 @@ def deliveries_of(session: Session, business_date: date) -> list[DeliveryRow]:
     return [DeliveryRow(*row) for row in rows]
 
 
-def announced_manifest(session: Session, delivery_id: str) -> DeliveryManifest | None:
+def announced_manifest(session: Session, feed: str, delivery_id: str) -> DeliveryManifest | None:
     """The manifest that a delivery was last validated against, or None when it never was."""
     rows = session.execute(
-        f"SELECT MANIFEST FROM {DELIVERY} WHERE DELIVERY_ID = {literal(delivery_id)}",
+        f"SELECT MANIFEST FROM {DELIVERY} WHERE DELIVERY_ID = {literal(delivery_id)} AND FEED = {literal(feed)}",
         doing="cannot read the delivery's manifest",
     )
     if not rows:
@@ -82,7 +82,10 @@ def mark_delivery(
     loaded_records: int,
     report: dict[str, Any],
 ) -> None:
-    """Writes the delivery's one row, new or again. In the feed's turn, so that two validations do not make two rows."""
+    """Writes the delivery's one row, new or again. In the feed's turn, so that two validations do not make two rows.
+
+    A program may give the deliveries of several feeds one id: each has a row.
+    """
     now = datetime.now(UTC)
     values: dict[str, str | int | date | datetime] = {
         "FEED": manifest.feed,
@@ -106,7 +109,8 @@ def mark_delivery(
     try:
         assignments = ", ".join(f"{name} = {literal(value)}" for name, value in values.items())
         changed = session.affected(
-            f"UPDATE {DELIVERY} SET {assignments} WHERE DELIVERY_ID = {this}", doing="cannot mark the delivery"
+            f"UPDATE {DELIVERY} SET {assignments} WHERE DELIVERY_ID = {this} AND FEED = {literal(feed.name)}",
+            doing="cannot mark the delivery",
         )
         if not changed:
             written = ", ".join(literal(value) for value in values.values())

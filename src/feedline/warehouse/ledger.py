@@ -66,7 +66,8 @@ def checkpoints(session: Session, feed: str, topic: str) -> dict[int, Checkpoint
 def loaded_batches(session: Session, feed: str, deliveries: Collection[str]) -> dict[str, int]:
     """Records by correlation id of the micro-batches of these deliveries that are in the feed's tables.
 
-    A correlation id is made from its delivery, so no other delivery can hold the same one.
+    A correlation id is made from its delivery, so no other delivery can hold the same one, unless a producer chose it
+    itself: see `loaded_alone`.
     """
     if not deliveries:
         return {}
@@ -74,6 +75,19 @@ def loaded_batches(session: Session, feed: str, deliveries: Collection[str]) -> 
     rows = session.execute(
         f"SELECT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} "
         f"WHERE FEED = {literal(feed)} AND STATUS = 'LOADED' AND DELIVERY_ID IN ({ids})",
+        doing="cannot read the ledger",
+    )
+    return {correlation_id: int(records) for correlation_id, records in rows}
+
+
+def loaded_alone(session: Session, feed: str, ids: Collection[str]) -> dict[str, int]:
+    """As `loaded_batches`, of these correlation ids whatever their delivery: a record that its producer gave an id of
+    its own travels alone, and keeps it in the delivery of another session or date."""
+    if not ids:
+        return {}
+    rows = session.execute(
+        f"SELECT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} WHERE FEED = {literal(feed)} AND STATUS = 'LOADED' "
+        f"AND CORRELATION_ID IN ({', '.join(literal(key) for key in sorted(ids))})",
         doing="cannot read the ledger",
     )
     return {correlation_id: int(records) for correlation_id, records in rows}
@@ -106,6 +120,10 @@ def begin_behind(session: Session, fence: str, purpose: str, *, budget_s: float,
                     feed=feed,
                 ) from error
             time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
+        except BaseException:
+            # Also when a signal ends the task here: an open transaction would keep the feed's turn.
+            session.rollback()
+            raise
         else:
             session.rollback()
             raise ConfigurationError(f"{fence} is empty: provision the tables again", feed=feed)

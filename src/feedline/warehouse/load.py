@@ -257,7 +257,9 @@ class _Load:
             found = ledger.checkpoints(self.session, self.feed.name, self.todo.topic)
             ledger.require_unmoved(found, moves, self.feed.name, self.todo.topic)
             if chunk is not None:
+                alone = {batch.headers.correlation_id for batch in chunk.batches if batch.headers.record_count == 1}
                 now_loaded = ledger.loaded_batches(self.session, self.feed.name, chunk.deliveries)
+                now_loaded |= ledger.loaded_alone(self.session, self.feed.name, alone - now_loaded.keys())
                 fresh = {batch.headers.correlation_id for batch in chunk.loaded}
                 copies = {batch.headers.correlation_id for batch in chunk.duplicates}
                 # Taken out of the tables since they were taken for copies of what is there.

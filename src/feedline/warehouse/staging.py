@@ -51,6 +51,10 @@ def write_file(folder: Path, prefix: str, index: int, table: str, rows: pa.Table
     return StagedFile(table, name, rows.num_rows)
 
 
+# Without NULL_IF a text of a backslash and an N would become NULL, and bytes would be read as text.
+_PARQUET = "TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE NULL_IF = ()"
+
+
 def put_files(session: Session, folder: Path, stage_path: str) -> None:
     """Uploads every Parquet file of a folder to a path of the load stage."""
     session.execute(
@@ -70,7 +74,7 @@ def copy_files(session: Session, stage_path: str, files: Mapping[str, list[Stage
     for prefix, staged in files.items():
         rows = session.execute(
             f"COPY INTO {staged[0].table} FROM @{LOAD_STAGE}/{stage_path}/{prefix}- "
-            "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE) "
+            f"FILE_FORMAT = ({_PARQUET}) "
             "MATCH_BY_COLUMN_NAME = CASE_SENSITIVE ON_ERROR = ABORT_STATEMENT PURGE = TRUE",
             doing=f"cannot copy into {staged[0].table}",
         )

@@ -92,8 +92,8 @@ def delivery_status(
     """
     session = Session(connection)
     # What was validated is known better than what is only announced.
-    known = {manifest.delivery_id: _Announced.of_manifest(manifest) for manifest in announced}
-    known |= {row.delivery_id: _Announced.of_row(row) for row in deliveries_of(session, business_date)}
+    known = {(manifest.feed, manifest.delivery_id): _Announced.of_manifest(manifest) for manifest in announced}
+    known |= {(row.feed, row.delivery_id): _Announced.of_row(row) for row in deliveries_of(session, business_date)}
     in_order = sorted(known.values(), key=lambda one: (one.produced_at, one.delivery_id))
     on_topic = errors_on_topic or {}
     found = []

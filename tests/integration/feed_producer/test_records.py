@@ -205,6 +205,8 @@ def test_a_record_with_its_own_correlation_id_travels_alone_under_it(feeds, line
         assert producer.flush(WAIT) == 0
     found = Counter(m.headers["correlationId"] for m in feeds.read())
     assert found == {"trade-0": 2, "trade-1": 2, "trade-2": 2}
+    with pytest.raises(ConfigurationError, match="at most 36 characters"):
+        producer.produce(feeds.topic, line, headers={**POSITIONS, "correlationId": "t" * 37})
 
 
 def test_correlation_ids_of_two_batches_differ_and_of_two_sessions_too(feeds, lines):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from feedline.batch.wire import prefix
 from feedline.errors import ConfigurationError, ControlMismatchError, LostRaceError, RetriableError
 from feedline.warehouse.ledger import read_checkpoints
 from feedline.warehouse.load import LoadPolicy, Step
+from feedline.warehouse.reload import drop_delivery
 
 SMALL_CHUNKS = LoadPolicy(chunk_bytes=1, fence_budget_s=60)
 
@@ -54,6 +56,35 @@ def test_copies_within_one_range_are_loaded_once_in_one_chunk_or_many(holdings, 
         result = holdings.load(policy=chunking)
         assert (result.batches, result.duplicate_batches) == (3, 3)
     assert holdings.orders() == [*range(30), *range(100, 130)]
+
+
+def test_a_record_that_keeps_an_id_of_its_own_in_another_delivery_is_loaded_once(holdings, make_holding):
+    own = str(uuid.uuid4())
+
+    def with_own(_index, headers, value):
+        return replace(headers, correlation_id=own), value
+
+    for loaded, duplicates in ((1, 0), (0, 1), (0, 1)):
+        holdings.publish([make_holding(7)], change=with_own)
+        result = holdings.load()
+        assert (result.records, result.duplicate_batches) == (loaded, duplicates)
+    assert holdings.orders() == [7]
+
+
+def test_a_copy_of_what_is_taken_out_meanwhile_is_loaded(holdings, make_holding):
+    records = [make_holding(n) for n in range(10)]
+    first = holdings.publish(records, partitions=[0])
+    holdings.load()
+    holdings.publish(records, delivery_id=first.delivery_id, partitions=[0])
+    taken = []
+
+    def take_out(step):
+        if step is Step.STAGED and not taken:
+            taken.append(drop_delivery(holdings.connection, holdings.feed, first.delivery_id))
+
+    result = holdings.load(on_step=take_out)
+    assert (taken[0].deleted_rows, result.records, result.duplicate_batches) == (10, 10, 0)
+    assert holdings.orders() == list(range(10))
 
 
 def test_a_correlation_id_that_comes_back_with_another_count_is_refused(holdings, make_holding):

@@ -9,7 +9,11 @@ from decimal import Decimal
 import pytest
 
 from feedline.batch.manifest import FileCount
+from feedline.catalog import Catalog
 from feedline.errors import ValidationFailedError
+from feedline.warehouse.names import current_view
+from feedline.warehouse.provision import provision_tables
+from feedline.warehouse.validate import validate_delivery
 
 
 @pytest.fixture
@@ -34,6 +38,20 @@ def test_a_delivery_that_arrived_whole_is_marked_complete_once(holdings, loaded)
     assert holdings.validate(loaded).failures == ()
     assert holdings.validate(loaded).passed
     assert delivery_row(holdings, loaded) == [("COMPLETE", 30, 30)]
+
+
+def test_deliveries_of_two_feeds_under_one_id_are_marked_each_for_itself(holdings, loaded):
+    other = replace(holdings.feed, name=f"{holdings.feed.name}_2")
+    provision_tables(holdings.connection, Catalog({other.name: other}))
+    empty = validate_delivery(holdings.connection, other, replace(loaded, feed=other.name))
+    assert not empty.passed
+    assert holdings.validate(loaded).passed
+    assert sorted(delivery_row(holdings, loaded)) == [("COMPLETE", 30, 30), ("FAILED", 30, 0)]
+    views = [f"FEEDLINE.IHUB.{current_view(feed.table)}" for feed in (holdings.feed, other)]
+    holdings.query(f"INSERT INTO FEEDLINE.IHUB.{other.table} SELECT * FROM {{table}}")
+    assert [holdings.query(f"SELECT COUNT(*) FROM {view}") for view in views] == [[(30,)], [(0,)]]
+    assert not validate_delivery(holdings.connection, other, replace(loaded, feed=other.name)).passed
+    assert [holdings.query(f"SELECT COUNT(*) FROM {view}") for view in views] == [[(30,)], [(0,)]]
 
 
 def test_a_delivery_of_which_rows_are_missing_fails_and_says_where(holdings, loaded):

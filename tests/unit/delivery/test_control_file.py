@@ -54,6 +54,15 @@ def test_the_delivery_is_named_by_its_content_and_not_by_the_order_of_its_files(
     assert _read(tmp_path, document).delivery != first
 
 
+def test_two_files_of_one_content_are_refused_unless_they_are_empty(tmp_path):
+    first, second = _document()["files"]
+    with pytest.raises(ControlMismatchError, match=r"one and the same content: a.jsonl, b.jsonl"):
+        _read(tmp_path, _document(files=[first, {**second, "sha256": first["sha256"]}]))
+    empty = {"bytes": 0, "sha256": SHA + "e", "records": 0, "controlTotals": {}}
+    files = [first, second, {**empty, "name": "c.jsonl"}, {**empty, "name": "d.jsonl"}]
+    assert len(_read(tmp_path, _document(files=files)).files) == 4
+
+
 def test_totals_of_any_size_add_up_without_rounding(tmp_path):
     large = "99999999999999999999999999999999999.99"
     files = [{**f, "controlTotals": {"quantity": large}} for f in _document()["files"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from datetime import date
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def text_of(source: DeliverySource) -> bytes:
     [said] = source.control.files
     with open_source(source.path(said), said, "positions") as file:
         return b"".join(file.text(1 << 16))
+
+
+def test_a_delivery_that_landed_again_is_the_last_of_its_date(tmp_path):
+    landing, archive = tmp_path / "landing", tmp_path / "archive"
+    for number, content in enumerate((b'{"a": 1}\n', b'{"a": 2}\n'), 1):
+        keep(archive, land(landing, content))
+        # Archived at moments that differ, however fast this is.
+        last = archived(archive, "positions", DAY)
+        os.utime(next(last.folder.glob("*.control.json")), (number, number))
+    assert text_of(archived(archive, "positions", DAY)) == b'{"a": 2}\n'
+    assert not keep(archive, land(landing, b'{"a": 1}\n'))
+    assert text_of(archived(archive, "positions", DAY)) == b'{"a": 1}\n'
+    # Producing the other one from the archive itself changes nothing.
+    [other] = [one for one in archived_deliveries(archive, "positions", DAY) if text_of(one) == b'{"a": 2}\n']
+    assert not keep(archive, other)
+    assert text_of(archived(archive, "positions", DAY)) == b'{"a": 1}\n'
 
 
 def test_an_archived_delivery_is_the_landed_one_though_the_landed_file_was_written_over(tmp_path):
