@@ -43,8 +43,8 @@ class FeedProducer(Producer):
     - feed: the header `feed`, or `feed=`; not needed where a topic carries only one
     - headers `businessDate`, `cycle`, `deliveryId`, `sourceFile`: the record's delivery; the options say what holds
       without them. `traceparent`: the first of a batch goes with it
-    - header `correlationId`, of at most 36 characters: the record travels alone under this id and is loaded once, however
-      often it is produced; without it a record that a restarted program produces again is loaded again
+    - header `correlationId`, of at most 36 characters: the record travels alone under this id and is loaded once,
+      however often it is produced; without it a record that a restarted program produces again is loaded again
     - other headers: the message carries them, so only records with the same ones share a message
     - partition: honoured, in messages apart; key: given back to the callback, not sent, since feeds have no order;
       timestamp: not sent, since Kafka deletes by it, and an old one would delete unread records

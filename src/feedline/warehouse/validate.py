@@ -194,14 +194,26 @@ def _file_checks(manifest: DeliveryManifest, rows: DeliveryRows) -> Iterator[Che
     if not manifest.files:
         # Records that a program produced one by one came from no file.
         return
-    join = f"JOIN {LOAD_LEDGER} L ON L.CORRELATION_ID = T.\"_CORRELATION_ID\" AND L.STATUS = 'LOADED'"
-    found = rows.totals("L.SOURCE_FILE", join)
+    found = rows.totals("L.SOURCE_FILE", _files_join(manifest))
     for file in manifest.files:
         count, totals = found.get(file.name, (0, {}))
         yield Check("records", file.name, file.records, count)
         yield from _totals_checks("control totals", {file.name: file.control_totals}, {file.name: totals})
     for name in found.keys() - {file.name for file in manifest.files}:
         yield Check("records", f"{name}, a file not in the manifest", 0, found[name][0])
+
+
+def _files_join(manifest: DeliveryManifest) -> str:
+    """Each micro-batch with its file. The same content may have been sent again under another name: then under the one
+    that the manifest has."""
+    names = ", ".join(literal(file.name) for file in manifest.files)
+    return (
+        f"JOIN (SELECT CORRELATION_ID, SOURCE_FILE FROM {LOAD_LEDGER} WHERE FEED = {literal(manifest.feed)} "
+        f"AND DELIVERY_ID = {literal(manifest.delivery_id)} AND STATUS IN ('LOADED', 'DUPLICATE') "
+        f"QUALIFY ROW_NUMBER() OVER (PARTITION BY CORRELATION_ID "
+        f"ORDER BY CASE WHEN SOURCE_FILE IN ({names}) THEN 0 ELSE 1 END, LOADED_AT DESC) = 1) L "
+        'ON L.CORRELATION_ID = T."_CORRELATION_ID"'
+    )
 
 
 def _fund_checks(feed: Feed, manifest: DeliveryManifest, rows: DeliveryRows) -> Iterator[Check]:

@@ -115,6 +115,17 @@ def test_a_delivery_that_is_produced_again_long_after_it_was_loaded_stays_comple
     assert [row[0] for row in delivery_row(holdings, again)] == ["COMPLETE"]
 
 
+def test_content_that_is_sent_again_under_another_name_stays_complete(holdings, loaded, make_holding):
+    def renamed(_index, headers, value):
+        return replace(headers, source_file="again.jsonl"), value
+
+    holdings.publish([make_holding(n) for n in range(30)], delivery_id=loaded.delivery_id, change=renamed)
+    assert holdings.load().duplicate_batches == loaded.batches
+    again = replace(loaded, files=tuple(replace(file, name="again.jsonl") for file in loaded.files))
+    for manifest in (loaded, again, loaded):
+        assert holdings.validate(manifest).failures == ()
+
+
 def test_rows_of_another_business_date_are_found(holdings, loaded):
     other = replace(loaded, business_date=loaded.business_date + timedelta(days=1))
     assert failed(holdings.validate(other)) == {("business date", "the rows")}
