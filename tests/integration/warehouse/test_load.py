@@ -205,7 +205,7 @@ def test_a_column_that_the_table_lacks_stops_the_load_before_anything_is_written
     assert holdings.orders() == []
 
 
-@pytest.mark.parametrize("gone", ["LEDGER-0.parquet", ""], ids=["one of its files", "all its files"])
+@pytest.mark.parametrize("gone", ["_LEDGER-0.parquet", ""], ids=["one of its files", "all its files"])
 def test_a_load_whose_staged_files_vanish_changes_nothing_and_its_retry_loads_all(stack, holdings, make_holding, gone):
     holdings.publish([make_holding(n) for n in range(25)])
 
