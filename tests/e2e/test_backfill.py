@@ -14,7 +14,7 @@ from feedline import cycle
 from feedline.batch.control_file import control_path
 from feedline.catalog import Catalog, load_catalog
 from feedline.datagen import generate_day
-from feedline.errors import ConfigurationError
+from feedline.errors import ConfigurationError, RetriableError
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.local.airflow_api import FINISHED
 from feedline.warehouse.connection import open_warehouse
@@ -56,10 +56,8 @@ def ask_until_it_is_taken(airflow, asked):
     for _ in range(20):
         try:
             return airflow.call("POST", "/api/v2/backfills", asked)
-        except ConfigurationError as error:
-            if "Database is locked" not in str(error):
-                raise
-        time.sleep(3)
+        except RetriableError:
+            time.sleep(3)
     raise AssertionError("SQLite was locked twenty times")
 
 

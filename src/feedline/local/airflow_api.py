@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from feedline.errors import ConfigurationError
+from feedline.errors import ConfigurationError, RetriableError
 from feedline.local.process import ServiceNotReadyError
 
 FINISHED = frozenset({"success", "failed"})
 PAGE = 500
+SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class TaskState:
 
 
 class AirflowApi:
-    """A signed-in user of one Airflow. Calls raise ServiceNotReadyError when it does not answer."""
+    """A signed-in user of one Airflow. Calls raise ServiceNotReadyError when it does not answer, another RetriableError
+    when it fails at an answer (on SQLite, while somebody else writes), and ConfigurationError when it refuses."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
@@ -90,6 +92,8 @@ class AirflowApi:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             detail = " ".join(error.read().decode(errors="replace").split())[:300]
+            if error.code >= SERVER_ERROR:
+                raise RetriableError(f"Airflow failed at {method} {path}, try again: {error.code} {detail}") from error
             raise ConfigurationError(f"Airflow refused {method} {path}: {error.code} {detail}") from error
         except OSError as error:
             raise ServiceNotReadyError(f"Airflow does not answer {method} {path}: {error}") from error
