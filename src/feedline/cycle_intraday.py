@@ -21,7 +21,13 @@ from feedline.consumer.manifests import find_manifests
 from feedline.consumer.range_reader import read_range
 from feedline.consumer.ranges import LoadRange, plan_to_end
 from feedline.cycle import check_same_topic, is_kept, produce_source
-from feedline.errors import ControlMismatchError
+from feedline.errors import (
+    ControlMismatchError,
+    ErrorLimitExceededError,
+    RecordTooLargeError,
+    SchemaMismatchError,
+    SourceChangedError,
+)
 from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.producer.delivery import BulkPolicy
 from feedline.producer.intraday_files import LandedDelivery
@@ -39,6 +45,14 @@ DAY_BEGINS_BEFORE = timedelta(hours=12)
 # One task for so many unread offsets of the topic, up to the most.
 OFFSETS_A_RANGE = 2_000
 MAX_RANGES = 4
+# What a delivery's own content is to blame for.
+UNUSABLE = (
+    ControlMismatchError,
+    ErrorLimitExceededError,
+    RecordTooLargeError,
+    SchemaMismatchError,
+    SourceChangedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,7 @@ def produce_landed(
             continue
         try:
             produced.append(produce_source(settings, feed, delivery.source, policy=policy))
-        except ControlMismatchError as error:
+        except UNUSABLE as error:
             refused.append(str(error))
     return tuple(produced), tuple(refused)
 

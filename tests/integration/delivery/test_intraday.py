@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from dataclasses import replace
 from datetime import date
 
@@ -56,7 +58,7 @@ def source(settings, feed, books):
             funds=2,
             seed=4,
             out=settings.landing,
-            intraday=IntradayShare(0.25, deliveries=3, **share),
+            intraday=IntradayShare(**{"share": 0.25, "deliveries": 3, **share}),
         )
         controls = (*intraday_control_paths(settings.landing, FEED, books), control_path(settings.landing, FEED, books))
         return [read_control_file(control).records for control in controls]
@@ -154,16 +156,28 @@ def test_an_intraday_delivery_comes_back_from_the_archive(settings, connection, 
     assert by_cycle(connection, feed.table, books) == {"INTRADAY": sum(early)}
 
 
+def in_utf_16(control):
+    """Writes a delivery's file, and its control file with it, as some program has that knows no other encoding."""
+    document = json.loads(control.read_text(encoding="utf-8"))
+    entry = document["files"][0]
+    file = control.with_name(entry["name"])
+    file.write_bytes(file.read_bytes().decode().encode("utf-16"))
+    entry |= {"bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    control.write_text(json.dumps(document), encoding="utf-8")
+
+
 def test_a_delivery_that_cannot_be_used_holds_up_no_other(settings, connection, feed, books, source):
-    *early, _ = source()
-    first, second, _ = intraday_control_paths(settings.landing, FEED, books)
+    *early, _ = source(deliveries=4)
+    first, second, third, _ = intraday_control_paths(settings.landing, FEED, books)
     first.write_text("{")
     file = second.with_name(read_control_file(second).files[0].name)
     file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
+    in_utf_16(third)
     so_far, refused = one_pass(settings, connection, feed, books)
-    assert (so_far.complete, so_far.records) == (1, early[2])
+    assert (so_far.complete, so_far.records) == (1, early[3])
     assert "cannot be read" in refused[0]
     assert "SHA-256" in refused[1]
+    assert "UTF-8" in refused[2]
 
 
 def test_records_that_a_program_produces_are_loaded_before_their_delivery_is_closed(
