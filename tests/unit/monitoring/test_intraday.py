@@ -107,7 +107,8 @@ def test_dates_are_watched_while_passes_run_and_hours_after():
 
 @pytest.fixture
 def on_the_topic(monkeypatch):
-    """Puts messages of a program on a topic of one partition, by the clock times at which they were sent."""
+    """Puts messages of a program on a topic of one partition, by the clock times at which they were sent; the first of
+    them are loaded."""
     sent = []
 
     def batch(number):
@@ -122,11 +123,16 @@ def on_the_topic(monkeypatch):
     monkeypatch.setattr(intraday, "offsets_at", lambda *asked: {0: sum(1 for at in sent if at < asked[-1])})
     monkeypatch.setattr(intraday, "read_range", read_range)
     monkeypatch.setattr(intraday, "loaded_batches", lambda *_: {})
-    return lambda *clocks: sent.extend(map(new_york, clocks))
+
+    def put(*clocks, loaded):
+        sent.extend(map(new_york, clocks))
+        monkeypatch.setattr(intraday, "read_checkpoints", lambda *_: {0: loaded})
+
+    return put
 
 
 @pytest.mark.parametrize(
-    ("clock", "checkpoint", "late"),
+    ("clock", "loaded", "late"),
     [
         ("07:29", 0, []),
         # What came at night is due half an hour after the passes begin, whoever looks first, and whenever.
@@ -136,11 +142,8 @@ def on_the_topic(monkeypatch):
         ("12:00", 2, []),
     ],
 )
-def test_what_came_at_night_or_while_nobody_looked_is_late_all_the_same(
-    monkeypatch, tmp_path, on_the_topic, clock, checkpoint, late
-):
-    on_the_topic("03:00", "10:02")
-    monkeypatch.setattr(intraday, "read_checkpoints", lambda *_: {0: checkpoint})
+def test_what_came_at_night_or_while_nobody_looked_is_late_all_the_same(tmp_path, on_the_topic, clock, loaded, late):
+    on_the_topic("03:00", "10:02", loaded=loaded)
     settings = Settings({}, {}, {}, tmp_path)
     found = late_deliveries(settings, None, FEED, FRIDAY, now=new_york(clock))
     assert [one.due for one in found] == [new_york(due) for due in late]
