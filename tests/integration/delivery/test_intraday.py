@@ -19,6 +19,7 @@ from feedline.datagen import IntradayShare, generate_day
 from feedline.producer.intraday_files import landed_deliveries
 from feedline.replay.run import ReplayOptions, replay
 from feedline.replay.selection import Mode, Selection
+from feedline.warehouse.connection import Session
 from feedline.warehouse.names import current_view, data_table
 from feedline.warehouse.provision import provision_tables
 from feedline.warehouse.status import delivery_status
@@ -178,6 +179,32 @@ def test_a_delivery_that_cannot_be_used_holds_up_no_other(settings, connection, 
     assert "cannot be read" in refused[0]
     assert "SHA-256" in refused[1]
     assert "UTF-8" in refused[2]
+
+
+def test_a_delivery_that_is_closed_when_its_rows_are_loaded_is_validated_all_the_same(
+    settings, connection, feed, books, bulk
+):
+    ours = {"feedline.catalog": Catalog({FEED: feed}), "feedline.registry": dict(settings.registry)}
+    ours |= {"feedline.register.schemas": True, "feedline.business.date": books, "feedline.cycle": "INTRADAY"}
+
+    def waiting():
+        announced = intraday.announced_deliveries(settings, feed, books)
+        return len(intraday.unchecked(Session(connection), books, announced))
+
+    with FeedProducer({**settings.kafka, **ours}) as producer:
+        for line in bulk.lines(FEED)[:20]:
+            producer.produce(feed.topic.name, line)
+        producer.flush()
+        open_day, _ = one_pass(settings, connection, feed, books)
+        assert (open_day.open, open_day.records, waiting()) == (1, 20, 0)
+        producer.complete_delivery(FEED, records=20)
+    # Only a manifest lies beyond the checkpoints: there is nothing to load.
+    assert not intraday.has_unloaded(settings, feed, intraday.positions(settings, connection, feed))
+    assert waiting() == 1
+    [report] = intraday.validate_closed(settings, connection, feed, books)
+    assert report.passed
+    assert (waiting(), intraday.validate_closed(settings, connection, feed, books)) == (0, ())
+    assert by_cycle(connection, current_view(feed.table), books) == {Cycle.INTRADAY.value: 20}
 
 
 def test_records_that_a_program_produces_are_loaded_before_their_delivery_is_closed(
