@@ -14,6 +14,7 @@ Where not the records were wrong but the schema or the catalogue, choose **As th
 | `check` | holds every correction against its feed's schema; nothing is sent when one does not fit |
 | `send` | sends each under the id of its error, to the same delivery |
 | `settle` | loads and validates, one task a delivery: source = loaded + errors |
+| `tell_open` | fails when errors that were to be sent as they are still do not fit, and names them |
 
 Running it again, clearing a task, or two runs at once change nothing more.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param, TriggerRule, task
 
 from feedline_airflow import redrive_steps as steps
 from feedline_airflow.dag_parts import task_defaults
@@ -70,7 +71,10 @@ with DAG(
 ):
     checked = task(steps.check, task_id="check")()
     sent = task(steps.send, task_id="send")()
+    settled = task(
+        steps.settle, task_id="settle", map_index_template="{{ task.op_kwargs['sent']['deliveryId'] }}"
+    ).expand(sent=sent)
+    # When none of the errors fits there is nothing to settle, and most to tell.
+    told = task(steps.tell_open, task_id="tell_open", trigger_rule=TriggerRule.NONE_FAILED)()
     checked >> sent
-    task(steps.settle, task_id="settle", map_index_template="{{ task.op_kwargs['sent']['deliveryId'] }}").expand(
-        sent=sent
-    )
+    settled >> told

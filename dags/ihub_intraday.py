@@ -7,7 +7,7 @@ minutes and without a worker, for something new of each feed; messages on the to
 
 | Step | What it does |
 |---|---|
-| `wait_for_news` | waits for a small delivery or for records on the topic; skips the feed when nothing came |
+| `wait_for_news` | waits for a small delivery, records on the topic, or what closes a delivery; else skips the feed |
 | `produce` | sends the deliveries that landed and are not on the topic |
 | `plan_ranges` | from where the last pass ended to the topic's end |
 | `load` | loads them, one task a range |

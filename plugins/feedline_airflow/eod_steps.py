@@ -114,9 +114,14 @@ def load(feed: str, part: dict[str, Any]) -> None:
 def validate(feed: str, delivery: dict[str, str]) -> dict[str, Any]:
     """Holds the tables against the manifest; the counts of a delivery that passed. Raises ValidationFailedError.
 
+    So does it for intraday deliveries of the date that were closed after the last pass, and raises for them once the
+    end of day is validated: without them the day is not whole. A failed one fails one run, and `feedline delivery
+    status` from then on.
+
     A run of the schedule also holds the delivery against the feed's freshness limit; a run by hand or of a backfill is
     about data that may be as old as it likes.
     """
+    from feedline.cycle_intraday import validate_closed
     from feedline.monitoring.watch import record_arrival
     from feedline.warehouse.validate import validate_delivery
     from feedline_airflow.sla_steps import SCHEDULED, watch_after_validation
@@ -130,10 +135,12 @@ def validate(feed: str, delivery: dict[str, str]) -> dict[str, Any]:
         report = validate_delivery(
             connection, known, manifest, fresh_within=known.sla.fresh_within if scheduled else None
         )
+        reports = [report, *validate_closed(settings, connection, known, manifest.business_date)]
     watch_after_validation()
-    for failure in report.failures:
+    for failure in [failure for one in reports for failure in one.failures]:
         logger.error("%s", failure)
-    report.raise_for_failures()
+    for one in reports:
+        one.raise_for_failures()
     logger.info(
         "%s: all %d checks passed: %d source records = %d loaded + %d in the error topic",
         manifest.delivery_id,

@@ -25,9 +25,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IntradayOptions:
-    """`wait`: how long a feed of which there is nothing new is waited for; zero for what is there and no more."""
+    """`wait`: how long a feed of which there is nothing new is waited for; zero for what is there and no more.
 
-    business_date: date
+    Of several business dates nothing is waited for."""
+
+    business_dates: tuple[date, ...]
     feeds: tuple[str, ...]
     wait: timedelta
 
@@ -46,20 +48,20 @@ class Look:
 def intraday_options(context: Mapping[str, Any]) -> IntradayOptions:
     """The options of the run that a task context belongs to; the same for every task and every retry of the run.
 
-    A run that messages on the topic have started is about their feeds and, of several dates, the latest, and does not
-    wait; what it loads of the feeds is not only of that date. Otherwise the form says, or the moment of the run.
+    A run that messages on the topic have started is about their feeds and dates, and does not wait. Otherwise the form
+    says, or the moment of the run.
     """
     params, run = context["params"], context["dag_run"]
     payloads = _payloads(context)
     if payloads:
         return IntradayOptions(
-            max(date.fromisoformat(payload["business_date"]) for payload in payloads),
+            tuple(sorted({date.fromisoformat(payload["business_date"]) for payload in payloads})),
             tuple(sorted({feed for payload in payloads for feed in payload["feeds"]})),
             timedelta(),
         )
     named = params.get("business_date")
     return IntradayOptions(
-        date.fromisoformat(named) if named else exchange_date(run.logical_date or run.run_after),
+        (date.fromisoformat(named) if named else exchange_date(run.logical_date or run.run_after),),
         tuple(params["feeds"]),
         timedelta(minutes=params["wait_minutes"]),
     )
@@ -74,14 +76,18 @@ def _payloads(context: Mapping[str, Any]) -> list[dict[str, Any]]:
 def choose_feeds() -> list[str]:
     """The task groups of the feeds to take up; the others are skipped. Raises UnknownFeedError."""
     options = intraday_options(get_current_context())
-    logger.info("Business date %s: %s", options.business_date, ", ".join(options.feeds))
+    logger.info("Business date %s: %s", ", ".join(map(str, options.business_dates)), ", ".join(options.feeds))
     return [_feed(name).name for name in options.feeds]
 
 
 def look(feed: str, business_date: date) -> Look:
-    """Looks once at the landing folder and the topic."""
-    from feedline.cycle_intraday import announced_deliveries, has_unloaded, positions
+    """Looks once at the landing folder and the topic.
+
+    A delivery is news too whose rows were loaded before the manifest came that closes it: it is to be validated.
+    """
+    from feedline.cycle_intraday import announced_deliveries, has_unloaded, positions, unchecked
     from feedline.producer.intraday_files import landed_deliveries
+    from feedline.warehouse.connection import Session
     from feedline_airflow.warehouse_hook import WarehouseHook
 
     settings, known = task_settings(), _feed(feed)
@@ -92,9 +98,12 @@ def look(feed: str, business_date: date) -> Look:
     ]
     with WarehouseHook().session() as connection:
         places = positions(settings, connection, known)
+        closed = unchecked(Session(connection), business_date, announced)
     news = f"{', '.join(new)} landed" if new else ""
     if not news and has_unloaded(settings, known, places):
         news = "the topic has records that are not loaded"
+    if not news and closed:
+        news = f"{', '.join(one.delivery_id for one in closed)} closed and not validated"
     return Look(
         news,
         str(settings.landing.resolve()),
@@ -110,14 +119,17 @@ def produce(feed: str) -> list[str]:
     from feedline.producer.intraday_files import landed_deliveries
 
     options, settings, known = intraday_options(get_current_context()), task_settings(), _feed(feed)
-    landed = landed_deliveries(settings.landing, feed, options.business_date)
-    announced = cycle_intraday.announced_deliveries(settings, known, options.business_date)
-    produced, refused = cycle_intraday.produce_landed(settings, known, landed, announced)
-    for manifest in produced:
-        logger.info("Produced %s: %d records", manifest.delivery_id, manifest.records)
-    for reason in refused:
+    reasons: list[str] = []
+    for business_date in options.business_dates:
+        landed = landed_deliveries(settings.landing, feed, business_date)
+        announced = cycle_intraday.announced_deliveries(settings, known, business_date)
+        produced, refused = cycle_intraday.produce_landed(settings, known, landed, announced)
+        for manifest in produced:
+            logger.info("Produced %s: %d records", manifest.delivery_id, manifest.records)
+        reasons += refused
+    for reason in reasons:
         logger.error("%s", reason)
-    return list(refused)
+    return reasons
 
 
 def plan_ranges(feed: str) -> list[dict[str, Any]]:
@@ -134,7 +146,7 @@ def plan_ranges(feed: str) -> list[dict[str, Any]]:
 
 
 def validate(feed: str, refused: list[str]) -> dict[str, Any]:
-    """Checks what is loaded of the day so far.
+    """Checks what is loaded of the day so far, or of each of the days that the run is about.
 
     Raises ValidationFailedError, and ControlMismatchError for small deliveries that could not be produced, after the
     others are loaded and checked.
@@ -143,25 +155,30 @@ def validate(feed: str, refused: list[str]) -> dict[str, Any]:
     from feedline.errors import ControlMismatchError
     from feedline_airflow.warehouse_hook import WarehouseHook
 
-    options = intraday_options(get_current_context())
+    options, settings, known = intraday_options(get_current_context()), task_settings(), _feed(feed)
     with WarehouseHook().session() as connection:
-        so_far = cycle_intraday.validate_day_so_far(task_settings(), connection, _feed(feed), options.business_date)
-    logger.info(
-        "%s of %s so far: %d records; %d deliveries are complete, %d are open",
-        feed,
-        options.business_date,
-        so_far.records,
-        so_far.complete,
-        so_far.open,
-    )
-    so_far.raise_for_failures()
+        days = [
+            cycle_intraday.validate_day_so_far(settings, connection, known, business_date)
+            for business_date in options.business_dates
+        ]
+    for so_far in days:
+        logger.info(
+            "%s of %s so far: %d records; %d deliveries are complete, %d are open",
+            feed,
+            so_far.business_date,
+            so_far.records,
+            so_far.complete,
+            so_far.open,
+        )
+    for so_far in days:
+        so_far.raise_for_failures()
     if refused:
         raise ControlMismatchError(f"{len(refused)} deliveries were not produced: {'; '.join(refused)}", feed=feed)
     return {
-        "business_date": options.business_date.isoformat(),
-        "records": so_far.records,
-        "complete": so_far.complete,
-        "open": so_far.open,
+        "business_dates": [so_far.business_date.isoformat() for so_far in days],
+        "records": sum(so_far.records for so_far in days),
+        "complete": sum(so_far.complete for so_far in days),
+        "open": sum(so_far.open for so_far in days),
     }
 
 

@@ -109,3 +109,32 @@ def settle(sent: dict[str, Any]) -> None:
         settled.loaded_records,
         len(settled.report.checks),
     )
+
+
+def tell_open() -> None:
+    """Fails when errors that were to be sent as they are still do not fit, once the others are loaded.
+
+    Raises SchemaMismatchError, naming the first of them.
+    """
+    from feedline.catalog import load_catalog
+    from feedline.errors import SchemaMismatchError
+    from feedline.redrive import run
+    from feedline.redrive.plan import SHOWN
+    from feedline_airflow.warehouse_hook import WarehouseHook
+
+    settings, params = task_settings(), get_current_context()["params"]
+    if params["dry_run"]:
+        raise AirflowSkipException("dry run: nothing was to be sent")
+    if not params["as_is"]:
+        logger.info("A file of corrections is sent whole or not at all")
+        return
+    source = redrive_source(params, settings.landing)
+    with WarehouseHook().session() as connection:
+        refused = run.check(settings, connection, load_catalog(settings.catalog), source).refused
+    if refused:
+        named = "; ".join(map(str, refused[:SHOWN]))
+        raise SchemaMismatchError(
+            f"{len(refused)} errors stay open, since they still do not fit: {named}; put the schema or the catalogue "
+            "right, or correct them by a file"
+        )
+    logger.info("No error is left open that was to be sent")

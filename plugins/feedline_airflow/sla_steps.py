@@ -24,7 +24,8 @@ SCHEDULED = "scheduled"
 def watch_slas() -> dict[str, int]:
     """Tells what is late or has recovered; how many alerts of each kind were made.
 
-    Raises WarehouseUnavailableError and LostRaceError, after which trying again is safe.
+    Raises WarehouseUnavailableError and LostRaceError, after which trying again is safe, and when everything is told
+    why a topic did not answer.
     """
     task_instance = get_current_context()["ti"]
     told = _watch(_link_of_date(task_instance), lambda day: _has_run(task_instance, day))
@@ -62,6 +63,7 @@ async def cycle_overdue(context: Mapping[str, Any]) -> None:
 def _tell_overdue(run: Mapping[str, Any], deadline: datetime | str) -> None:
     from feedline.catalog import load_catalog
     from feedline.monitoring.cycles import cycle_alert
+    from feedline.monitoring.topic_answers import TopicAnswers
     from feedline.monitoring.watch import observe, tell
     from feedline.warehouse.connection import Session
     from feedline_airflow.alert_channels import alert_channels
@@ -73,7 +75,7 @@ def _tell_overdue(run: Mapping[str, Any], deadline: datetime | str) -> None:
     business_date = exchange_date(_instant(run["logical_date"]))
     feeds = list(load_catalog(settings.catalog).feeds.values())
     with WarehouseHook().session() as connection:
-        times = observe(settings, connection, feeds, business_date, now=now)
+        times = observe(settings, connection, feeds, business_date, now=now, answers=TopicAnswers())
         link = run_link(run["dag_id"], run["dag_run_id"])
         alert = cycle_alert(business_date, _instant(deadline), times, now, link)
         tell(Session(connection), [alert] if alert else [], alert_channels(), now)

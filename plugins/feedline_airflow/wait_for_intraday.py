@@ -15,8 +15,9 @@ GRACE = timedelta(minutes=5)
 
 
 class WaitForIntraday(BaseSensorOperator):
-    """Goes on when a small delivery has landed that is not on the topic, or the topic has intraday messages of the
-    feed that are not loaded; else the triggerer waits for one, as long as the run's form says.
+    """Goes on when a small delivery has landed that is not on the topic, the topic has intraday messages of the feed
+    that are not loaded, or a delivery was closed and not validated since; else the triggerer waits for one of the
+    first two, as long as the run's form says.
 
     The feed is skipped in this run when nothing came.
     """
@@ -29,19 +30,21 @@ class WaitForIntraday(BaseSensorOperator):
         from feedline_airflow.intraday_steps import intraday_options, look
 
         options = intraday_options(context)
-        seen = look(self.feed, options.business_date)
-        if seen.news:
-            self.log.info("%s: %s", self.feed, seen.news)
-            return
+        for business_date in options.business_dates:
+            seen = look(self.feed, business_date)
+            if seen.news:
+                self.log.info("%s: %s", self.feed, seen.news)
+                return
         if not options.wait:
-            raise AirflowSkipException(f"nothing new of {self.feed} for {options.business_date}")
-        self.log.info("Nothing new of %s for %s yet: waiting %s", self.feed, options.business_date, options.wait)
+            days = ", ".join(map(str, options.business_dates))
+            raise AirflowSkipException(f"nothing new of {self.feed} for {days}")
+        self.log.info("Nothing new of %s for %s yet: waiting %s", self.feed, business_date, options.wait)
         self.defer(
             trigger=IntradayTrigger(
                 landing=seen.landing,
                 topic=seen.topic,
                 feed=self.feed,
-                business_date=options.business_date.isoformat(),
+                business_date=business_date.isoformat(),
                 known=list(seen.known),
                 positions={str(partition): offset for partition, offset in seen.positions.items()},
                 until=(datetime.now(UTC) + options.wait).isoformat(),

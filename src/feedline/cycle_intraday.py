@@ -7,6 +7,7 @@ not, so that records which a program produces one by one are in the table before
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -21,7 +22,13 @@ from feedline.consumer.manifests import find_manifests
 from feedline.consumer.range_reader import read_range
 from feedline.consumer.ranges import LoadRange, plan_to_end
 from feedline.cycle import check_same_topic, is_kept, produce_source
-from feedline.errors import ControlMismatchError
+from feedline.errors import (
+    ControlMismatchError,
+    ErrorLimitExceededError,
+    RecordTooLargeError,
+    SchemaMismatchError,
+    SourceChangedError,
+)
 from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.producer.delivery import BulkPolicy
 from feedline.producer.intraday_files import LandedDelivery
@@ -33,12 +40,22 @@ from feedline.warehouse.partial import loaded_deliveries, validate_partial
 from feedline.warehouse.report import ValidationReport
 from feedline.warehouse.validate import validate_delivery
 
+logger = logging.getLogger(__name__)
+
 EXCHANGE_TIMEZONE = ZoneInfo("America/New_York")
 # Nothing of a business date is produced earlier; senders in Asia begin the evening before.
 DAY_BEGINS_BEFORE = timedelta(hours=12)
 # One task for so many unread offsets of the topic, up to the most.
 OFFSETS_A_RANGE = 2_000
 MAX_RANGES = 4
+# What a delivery's own content is to blame for.
+UNUSABLE = (
+    ControlMismatchError,
+    ErrorLimitExceededError,
+    RecordTooLargeError,
+    SchemaMismatchError,
+    SourceChangedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,7 @@ def produce_landed(
             continue
         try:
             produced.append(produce_source(settings, feed, delivery.source, policy=policy))
-        except ControlMismatchError as error:
+        except UNUSABLE as error:
             refused.append(str(error))
     return tuple(produced), tuple(refused)
 
@@ -142,6 +159,43 @@ def has_unloaded(settings: Settings, feed: Feed, places: Mapping[int, int]) -> b
         finally:
             batches.close()
     return False
+
+
+def unchecked(
+    session: Session, business_date: date, announced: Mapping[str, DeliveryManifest], *, failed: bool = False
+) -> list[DeliveryManifest]:
+    """Of the day's intraday deliveries that are closed on the topic, those not validated since.
+
+    failed: those too that were, and failed.
+    """
+    rows = [row for row in deliveries_of(session, business_date) if row.status == COMPLETE or not failed]
+    checked = {row.delivery_id: row.produced_at for row in rows}
+    return [
+        manifest
+        for delivery_id, manifest in sorted(announced.items())
+        if delivery_id not in checked or checked[delivery_id] < manifest.produced_at
+    ]
+
+
+def validate_closed(
+    settings: Settings, connection: SnowflakeConnection, feed: Feed, business_date: date, *, failed: bool = False
+) -> tuple[ValidationReport, ...]:
+    """Validates the day's intraday deliveries that were closed after the last pass; failed: those too that have failed.
+
+    One whose messages are not all loaded is left to the next pass, and logged as a warning.
+    """
+    announced = announced_deliveries(settings, feed, business_date)
+    checkpoints = read_checkpoints(connection, feed.name, feed.topic.name)
+    reports = []
+    for manifest in unchecked(Session(connection, feed=feed.name), business_date, announced, failed=failed):
+        if _is_loaded(manifest, checkpoints):
+            reports.append(validate_delivery(connection, feed, manifest))
+        else:
+            logger.warning(
+                "%s is on the topic and not all of it is loaded: trigger `ihub_intraday` for %s",
+                *(manifest.delivery_id, business_date),
+            )
+    return tuple(reports)
 
 
 def validate_day_so_far(

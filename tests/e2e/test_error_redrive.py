@@ -67,6 +67,11 @@ def test_corrected_records_are_sent_again_once_and_the_books_balance(provisioned
     before = content(feed, DAY)
 
     airflow.await_dag("ihub_error_redrive")
+    as_is = {"as_is": True, "business_date": DAY.isoformat(), "feeds": [FEED], "dry_run": False}
+    none_fits = airflow.fail("ihub_error_redrive", **as_is)
+    assert f"{BAD} errors stay open" in airflow.log("ihub_error_redrive", none_fits, "tell_open")
+    assert books(stack) == refused
+
     form = {"file": correct(stack, right), "feeds": [FEED]}
     shown = airflow.run("ihub_error_redrive", **form)
     assert f"{BAD} errors of {BAD} records fit and would be sent" in airflow.log("ihub_error_redrive", shown, "check")

@@ -71,11 +71,15 @@ class IntradaySla:
         if not self.begins < self.ends:
             raise ConfigurationError("sla.intraday: from must be before until")
 
+    def counts_from(self, business_date: date) -> datetime:
+        """After which instant an arrival is promised anything, in UTC."""
+        # A day's first files come in the night before, when it is still the last day's evening in New York.
+        return self.begins.on(business_date) - timedelta(days=1)
+
     def due(self, business_date: date, arrived: datetime) -> datetime | None:
         """By when what arrived then has to be loaded, in UTC, or None when nothing is promised of it."""
         begins, ends = self.begins.on(business_date), self.ends.on(business_date)
-        # A day's first files come in the night before, when it is still the last day's evening in New York.
-        if not begins - timedelta(days=1) < arrived <= ends:
+        if not self.counts_from(business_date) < arrived <= ends:
             return None
         return max(arrived, begins).astimezone(UTC) + self.within
 

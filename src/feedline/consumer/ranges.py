@@ -120,13 +120,20 @@ def plan_to_end(
     """The ranges from a feed's checkpoints to the topic's end, whatever deliveries lie there; empty at the end.
 
     watermarks: of every partition the first offset and the one after the last. Dealt as `plan_ranges` does, by
-    offsets. What left the topic before it was loaded is passed over: the deliveries' own plans tell of it.
+    offsets. What left the topic before it was loaded is passed over and logged as an error: nothing else tells of it
+    when no manifest closes its delivery.
     """
     if max_ranges < 1:
         raise ConfigurationError(f"max_ranges is {max_ranges}: use at least 1", feed=feed)
     weighed = []
     for partition, (low, high) in watermarks.items():
         start = checkpoints.get(partition, low)
+        if start < low:
+            logger.error(
+                "%s, %s partition %d: offsets %d to %d left the topic before they were loaded; have what lay there and "
+                "is not in the tables sent again",
+                *(feed, topic, partition, start, low - 1),
+            )
         if start < high:
             weighed.append((high - max(start, low), PartitionSpan(partition, start, high, readable_from=low)))
     return tuple(

@@ -18,6 +18,9 @@ CYCLE_FEED = "ihub_eod"
 # What came during the day and is not loaded in time: one alert until nothing is late any more, then another one.
 INTRADAY_STAGE = "intraday"
 
+# Begins the detail of an alert that was made without the topic's answer.
+UNSURE = "the topic does not answer"
+
 _NAMESPACE = uuid.UUID("5f0f6c2e-7c1b-5d6a-9a3e-2f6d3f0a7b11")
 _NOT_DONE = {
     Stage.ARRIVED: "has not arrived",
@@ -25,6 +28,10 @@ _NOT_DONE = {
     Stage.VALIDATED: "is not validated",
     CYCLE_STAGE: "is not finished",
     INTRADAY_STAGE: "has intraday data that is not loaded",
+}
+_NOT_KNOWN = {
+    Stage.LOADED: "is not known to be loaded",
+    INTRADAY_STAGE: "has intraday data that is not known to be loaded",
 }
 _DONE = {
     Stage.ARRIVED: "arrived",
@@ -67,14 +74,21 @@ class Alert:
         return str(uuid.uuid5(_NAMESPACE, name))
 
     @property
+    def unsure(self) -> bool:
+        """Whether the stage is not known to be missing: files and tables could not tell, and the topic did not."""
+        return self.detail.startswith(UNSURE)
+
+    @property
     def subject(self) -> str:
         """One sentence with feed, date, stage and lateness."""
         lateness, due = minutes(self.late), exchange_clock(self.due, self.business_date)
         if self.reached is None:
-            told = f"{_NOT_DONE[self.stage]}: it was due at {due}, {lateness} ago"
+            missing = (_NOT_KNOWN if self.unsure else _NOT_DONE)[self.stage]
+            told = f"{missing}: it was due at {due}, {lateness} ago"
         else:
             reached = exchange_clock(self.reached, self.business_date)
-            told = f"{_DONE[self.stage]} {lateness} late, at {reached} (due {due})"
+            how = f"{lateness} late" if self.reached > self.due else "in time"
+            told = f"{_DONE[self.stage]} {how}, at {reached} (due {due})"
         recovered = "recovered: " if self.kind is AlertKind.RECOVERED else ""
         return f"{recovered}{self.feed} of {self.business_date} {told}"
 
@@ -103,6 +117,11 @@ class Alert:
         """The message that ends this one."""
         late = max(reached - self.due, timedelta())
         return replace(self, kind=AlertKind.RECOVERED, reached=reached, late=late, link=link, detail="")
+
+
+def unsure_detail(reason: str) -> str:
+    """The detail of an alert about what only the topic could have told."""
+    return f"{UNSURE}, and files and tables alone cannot tell: {reason}"
 
 
 def late_alert(verdict: StageVerdict, link: str | None, detail: str = "") -> Alert:

@@ -43,10 +43,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """A told alert whose recovery has not been told. missing_at: a moment when the stage had not been reached."""
+    """A told alert whose recovery has not been told. missing_at: when it was made, the stage not having been reached as
+    far as was known."""
 
     alert: Alert
     missing_at: datetime
+
+    def reached(self, at: datetime) -> datetime:
+        """When the stage was reached, by what is found now: not before it was seen to be missing."""
+        return at if self.alert.unsure else max(at, self.missing_at)
 
 
 def claim(session: Session, wanted: Sequence[Alert], now: datetime) -> list[Claim]:

@@ -14,11 +14,15 @@ NONE = timedelta()
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """When a feed first reached each stage of a business date, with zone; None: not yet, as far as is known."""
+    """When a feed first reached each stage of a business date, with zone; None: not yet, as far as is known.
+
+    unsure: why it is not known whether it was loaded; empty when it is known.
+    """
 
     arrived: datetime | None = None
     loaded: datetime | None = None
     validated: datetime | None = None
+    unsure: str = ""
 
     def reached(self, stage: Stage) -> datetime | None:
         """A stage that nobody recorded was reached when a later one was, at the latest."""

@@ -13,12 +13,13 @@ from snowflake.connector import SnowflakeConnection
 from feedline import cycle
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import EXCHANGE_TIMEZONE, Feed, Stage
-from feedline.monitoring.alert import CYCLE_STAGE, INTRADAY_STAGE, Alert, late_alert
+from feedline.monitoring.alert import CYCLE_STAGE, INTRADAY_STAGE, Alert, late_alert, unsure_detail
 from feedline.monitoring.alert_book import FAILED, RECORDED, SENT, Claim, OpenAlert, claim, mark, open_alerts
 from feedline.monitoring.arrival import arrived_at
 from feedline.monitoring.cycles import cycle_done, missed_cycle_alert
 from feedline.monitoring.intraday import watch_intraday
 from feedline.monitoring.sla import StageTimes, StageVerdict, breaches, evaluate
+from feedline.monitoring.topic_answers import TopicAnswers, loaded_by_the_books
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session
 from feedline.warehouse.stages import last_load, record_stage, stages_reached
@@ -64,15 +65,16 @@ def watch(
     does. link: of a business date, the address to look at. has_run: whether the scheduled run of a business date was
     ever started; one that was not has no deadline of its own, and is told here when the last feed is due.
     intraday_link: where to look when what comes during the day is late. Raises WarehouseUnavailableError,
-    LostRaceError and, when it has to ask the topic, BrokerUnavailableError, by which the end of day that the files and
-    the tables tell of is told already.
+    LostRaceError and, when a topic had to be asked and did not answer, why (BrokerUnavailableError, ...); by then
+    everything is told, and what that topic alone knows is told as not known.
     """
+    answers = TopicAnswers()
     session = Session(connection)
     opened = open_alerts(session, now - RECOVERS_WITHIN)
     wanted: list[Alert] = []
     for business_date in sorted({*live_dates(feeds, now, is_business_date), *_dates(opened)}):
         of_date = [one for one in opened if one.alert.business_date == business_date]
-        times = observe(settings, connection, feeds, business_date, now=now, missing=of_date)
+        times = observe(settings, connection, feeds, business_date, now=now, missing=of_date, answers=answers)
         wanted += _breaches(feeds, business_date, times, now, link)
         wanted += _recoveries(of_date, times, link)
         if is_business_date(business_date) and not has_run(business_date):
@@ -87,8 +89,11 @@ def watch(
         is_business_date=is_business_date,
         heard_within=HEARD_WITHIN,
         link=intraday_link,
+        answers=answers,
     )
-    return [*told, *tell(session, wanted, channels, now)]
+    told += tell(session, wanted, channels, now)
+    answers.raise_silence()
+    return told
 
 
 def live_dates(feeds: Iterable[Feed], now: datetime, is_business_date: Callable[[date], bool]) -> Iterator[date]:
@@ -111,20 +116,22 @@ def observe(
     now: datetime,
     missing: Iterable[OpenAlert] = (),
     record: bool = True,
+    answers: TopicAnswers | None = None,
 ) -> dict[str, StageTimes]:
     """By feed, when it reached each stage of the date, from what is recorded and, for the rest, from where it lies.
 
     missing: alerts that were told because a feed had not arrived; a file that keeps the time at which it was written
     elsewhere cannot then say that it came before. record: write down arrivals that are seen for the first time.
+    answers: of the topics in this look; without them, a topic that does not answer raises why.
     """
     session = Session(connection)
     known = stages_reached(session, business_date)
     absent = {one.alert.feed: one.missing_at for one in missing if one.alert.stage == Stage.ARRIVED}
-    found = {}
+    found, answers = {}, answers or TopicAnswers(strict=True)
     for feed in feeds:
         times = known.get(feed.name, {})
         arrived, loaded = times.get(Stage.ARRIVED), times.get(Stage.LOADED)
-        validated = times.get(Stage.VALIDATED)
+        validated, unsure = times.get(Stage.VALIDATED), ""
         if arrived is None:
             arrived = arrived_at(settings.landing, feed.name, business_date)
             if arrived is not None:
@@ -133,8 +140,8 @@ def observe(
                     record_stage(session, feed.name, business_date, Stage.ARRIVED, arrived)
         due = feed.sla.due(Stage.LOADED, business_date)
         if arrived is not None and loaded is None and validated is None and due is not None and now > due:
-            loaded = _loaded_at(settings, session, feed, business_date)
-        found[feed.name] = StageTimes(arrived, loaded, validated)
+            loaded, unsure = _loaded_at(settings, session, feed, business_date, answers)
+        found[feed.name] = StageTimes(arrived, loaded, validated, unsure)
     return found
 
 
@@ -200,7 +207,8 @@ def _breaches(
 ) -> Iterator[Alert]:
     for feed in feeds:
         for verdict in breaches(feed, business_date, times[feed.name], now, heard_within=HEARD_WITHIN):
-            yield late_alert(verdict, link(business_date))
+            unsure = verdict.stage is Stage.LOADED and verdict.reached is None
+            yield late_alert(verdict, link(business_date), times[feed.name].unsure if unsure else "")
 
 
 def _missed(
@@ -229,12 +237,19 @@ def _recoveries(
             reached = times[alert.feed].reached(Stage(alert.stage)) if alert.feed in times else None
         if reached is not None:
             # A load's time is that of its last decoded message: it may be before the look that did not see it yet.
-            yield alert.recovery(max(reached, one.missing_at), link(alert.business_date))
+            yield alert.recovery(one.reached(reached), link(alert.business_date))
 
 
-def _loaded_at(settings: Settings, session: Session, feed: Feed, business_date: date) -> datetime | None:
-    manifest = cycle.delivered(settings, feed, business_date)
-    return None if manifest is None else last_load(session, manifest)
+def _loaded_at(
+    settings: Settings, session: Session, feed: Feed, business_date: date, answers: TopicAnswers
+) -> tuple[datetime | None, str]:
+    """When a delivery was loaded, None while it is not, and why that is not known where the topic does not answer."""
+    manifest = answers.ask(feed, lambda: cycle.delivered(settings, feed, business_date))
+    silence = answers.silence_of(feed)
+    if silence is None:
+        return (None if manifest is None else last_load(session, manifest)), ""
+    loaded = loaded_by_the_books(session, settings.landing, feed.name, business_date)
+    return loaded, "" if loaded else unsure_detail(silence.reason)
 
 
 def _dates(opened: Iterable[OpenAlert]) -> set[date]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from dataclasses import replace
 from datetime import date
 
@@ -17,6 +19,7 @@ from feedline.datagen import IntradayShare, generate_day
 from feedline.producer.intraday_files import landed_deliveries
 from feedline.replay.run import ReplayOptions, replay
 from feedline.replay.selection import Mode, Selection
+from feedline.warehouse.connection import Session
 from feedline.warehouse.names import current_view, data_table
 from feedline.warehouse.provision import provision_tables
 from feedline.warehouse.status import delivery_status
@@ -56,7 +59,7 @@ def source(settings, feed, books):
             funds=2,
             seed=4,
             out=settings.landing,
-            intraday=IntradayShare(0.25, deliveries=3, **share),
+            intraday=IntradayShare(**{"share": 0.25, "deliveries": 3, **share}),
         )
         controls = (*intraday_control_paths(settings.landing, FEED, books), control_path(settings.landing, FEED, books))
         return [read_control_file(control).records for control in controls]
@@ -154,16 +157,54 @@ def test_an_intraday_delivery_comes_back_from_the_archive(settings, connection, 
     assert by_cycle(connection, feed.table, books) == {"INTRADAY": sum(early)}
 
 
+def in_utf_16(control):
+    """Writes a delivery's file, and its control file with it, as some program has that knows no other encoding."""
+    document = json.loads(control.read_text(encoding="utf-8"))
+    entry = document["files"][0]
+    file = control.with_name(entry["name"])
+    file.write_bytes(file.read_bytes().decode().encode("utf-16"))
+    entry |= {"bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    control.write_text(json.dumps(document), encoding="utf-8")
+
+
 def test_a_delivery_that_cannot_be_used_holds_up_no_other(settings, connection, feed, books, source):
-    *early, _ = source()
-    first, second, _ = intraday_control_paths(settings.landing, FEED, books)
+    *early, _ = source(deliveries=4)
+    first, second, third, _ = intraday_control_paths(settings.landing, FEED, books)
     first.write_text("{")
     file = second.with_name(read_control_file(second).files[0].name)
     file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
+    in_utf_16(third)
     so_far, refused = one_pass(settings, connection, feed, books)
-    assert (so_far.complete, so_far.records) == (1, early[2])
+    assert (so_far.complete, so_far.records) == (1, early[3])
     assert "cannot be read" in refused[0]
     assert "SHA-256" in refused[1]
+    assert "UTF-8" in refused[2]
+
+
+def test_a_delivery_that_is_closed_when_its_rows_are_loaded_is_validated_all_the_same(
+    settings, connection, feed, books, bulk
+):
+    ours = {"feedline.catalog": Catalog({FEED: feed}), "feedline.registry": dict(settings.registry)}
+    ours |= {"feedline.register.schemas": True, "feedline.business.date": books, "feedline.cycle": "INTRADAY"}
+
+    def waiting():
+        announced = intraday.announced_deliveries(settings, feed, books)
+        return len(intraday.unchecked(Session(connection), books, announced))
+
+    with FeedProducer({**settings.kafka, **ours}) as producer:
+        for line in bulk.lines(FEED)[:20]:
+            producer.produce(feed.topic.name, line)
+        producer.flush()
+        open_day, _ = one_pass(settings, connection, feed, books)
+        assert (open_day.open, open_day.records, waiting()) == (1, 20, 0)
+        producer.complete_delivery(FEED, records=20)
+    # Only a manifest lies beyond the checkpoints: there is nothing to load.
+    assert not intraday.has_unloaded(settings, feed, intraday.positions(settings, connection, feed))
+    assert waiting() == 1
+    [report] = intraday.validate_closed(settings, connection, feed, books)
+    assert report.passed
+    assert (waiting(), intraday.validate_closed(settings, connection, feed, books)) == (0, ())
+    assert by_cycle(connection, current_view(feed.table), books) == {Cycle.INTRADAY.value: 20}
 
 
 def test_records_that_a_program_produces_are_loaded_before_their_delivery_is_closed(

@@ -6,16 +6,19 @@ import json
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
 
 from feedline import cycle
-from feedline.batch.control_file import delivery_folder
+from feedline.batch.control_file import control_path, delivery_folder
 from feedline.catalog import ExchangeTime, Sla, load_catalog
 from feedline.cli.main import main
+from feedline.consumer.manifests import find_manifest
 from feedline.datagen import generate_day
+from feedline.errors import BrokerUnavailableError
 from feedline.kafka.admin import admin_client, ensure_topics
 from feedline.monitoring.alert_book import CLAIM_HOLDS, alerts_of
 from feedline.monitoring.watch import watch
@@ -47,9 +50,10 @@ class Desk:
         self.heard: list[dict] = []
         self.channels = {"desk": lambda alert: self.heard.append(alert.to_dict())}
 
-    def look(self, after=timedelta(), connection=None, **changed):
+    def look(self, after=timedelta(), connection=None, settings=None, **changed):
         asked = {"channels": self.channels, "is_business_date": lambda day: day == self.day, **changed}
-        return watch(self.settings, connection or self.connection, [self.feed], now=self.now + after, link=str, **asked)
+        using, own = settings or self.settings, connection or self.connection
+        return watch(using, own, [self.feed], now=self.now + after, link=str, **asked)
 
     def land(self):
         generate_day(
@@ -122,6 +126,26 @@ def test_a_load_that_hangs_after_a_late_arrival_is_another_alert_and_only_when_i
     desk.load(validate=False)
     desk.look(timedelta(minutes=101))
     assert desk.kinds()[3:] == [("recovered", "loaded")]
+
+
+@pytest.mark.parametrize("files", ["there", "taken away"])
+def test_without_a_broker_a_feed_is_late_only_when_files_and_ledger_do_not_know_it_loaded(desk, monkeypatch, files):
+    away = replace(desk.settings, kafka={**desk.settings.kafka, "bootstrap.servers": "127.0.0.1:9"})
+    monkeypatch.setattr(cycle, "find_manifest", partial(find_manifest, timeout_s=1))
+    desk.land()
+    desk.look()
+    desk.load(validate=False)
+    if files == "taken away":
+        control_path(desk.settings.landing, "accounts", desk.day).unlink()
+    before = len(desk.heard)
+    with pytest.raises(BrokerUnavailableError):
+        desk.look(timedelta(minutes=100), settings=away)
+    desk.look(timedelta(minutes=105))
+    told = [one["text"].partition("loaded")[0] for one in desk.heard[before:]]
+    accounts = f"accounts of {desk.day}"
+    known = [f"{accounts} is not known to be ", f"recovered: {accounts} was "]
+    assert told == (known if files == "taken away" else [])
+    assert all("was loaded in time" in one["text"] for one in desk.heard[before + 1 :])
 
 
 def test_a_date_whose_times_passed_long_ago_and_a_day_without_trading_raise_no_alert(desk):

@@ -18,7 +18,10 @@ from feedline.batch.control_file import control_path, intraday_control_paths, re
 from feedline.catalog import Catalog, ExchangeTime, IntradaySla, Sla, default_catalog_path
 from feedline.cli.main import main
 from feedline.datagen import IntradayShare, generate_day
+from feedline.errors import BrokerUnavailableError
 from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.monitoring import intraday as watching
+from feedline.monitoring.topic_answers import TopicAnswers
 from feedline.monitoring.watch import watch
 from feedline.producer.intraday_files import landed_deliveries
 from feedline.warehouse.connection import open_warehouse
@@ -162,6 +165,33 @@ def test_a_date_that_is_filled_in_afterwards_raises_no_alert(desk):
         program.produce(desk.feed.topic.name, desk.records()[0])
         program.flush()
     assert desk.look(timedelta(minutes=45)) == []
+
+
+def test_without_a_broker_files_are_late_only_when_the_ledger_does_not_know_them_loaded(desk, monkeypatch):
+    def no_broker(*_):
+        raise BrokerUnavailableError("no broker answers")
+
+    def look_without_broker(after):
+        with monkeypatch.context() as away:
+            away.setattr(watching, "offsets_at", no_broker)
+            with pytest.raises(BrokerUnavailableError):
+                desk.look(after)
+
+    desk.land()
+    look_without_broker(timedelta(minutes=35))
+    [alert] = desk.heard
+    assert "has intraday data that is not known to be loaded" in alert["text"]
+    assert "no broker answers" in alert["detail"]
+    desk.pass_()
+    # Nothing is late any more, and that nothing is cannot be known.
+    look_without_broker(timedelta(minutes=40))
+    with monkeypatch.context() as away:
+        away.setattr(watching, "offsets_at", no_broker)
+        known = {"now": desk.now + timedelta(minutes=40), "answers": TopicAnswers()}
+        assert watching.late_deliveries(desk.settings, desk.connection, desk.feed, desk.day, **known) == []
+    assert len(desk.heard) == 1
+    assert desk.look(timedelta(minutes=45)) == [("late", "intraday"), ("recovered", "intraday")]
+    assert "had its intraday data loaded in time" in desk.heard[1]["text"]
 
 
 def test_a_control_file_that_cannot_be_used_is_late_by_its_name_and_the_command_shows_it(desk, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from feedline.batch.identity import Cycle
 from feedline.batch.manifest import DeliveryManifest, PartitionRange
-from feedline.consumer.ranges import LoadRange, PartitionSpan, plan_ranges
+from feedline.consumer.ranges import LoadRange, PartitionSpan, plan_ranges, plan_to_end
 from feedline.errors import ConfigurationError, OffsetsExpiredError
 
 TOPIC = "T"
@@ -92,6 +92,13 @@ def test_a_feed_that_was_idle_for_longer_than_the_retention_goes_on(caplog):
     assert _spans((planned,)) == [(2, 12, 120)]
     assert _spans((planned.readable(),)) == [(2, 90, 120)]
     assert "left the topic" in caplog.text
+
+
+def test_a_plan_to_the_topic_s_end_tells_of_what_left_it_unloaded(caplog):
+    (planned,) = plan_to_end("positions", TOPIC, {0: 5, 2: 12}, {0: (5, 9), 1: (7, 9), 2: (90, 120)}, 1)
+    assert _spans((planned,)) == [(0, 5, 9), (1, 7, 9), (2, 12, 120)]
+    [told] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "positions, T partition 2: offsets 12 to 89 left the topic" in told.getMessage()
 
 
 def test_ranges_carry_about_the_same_bytes():

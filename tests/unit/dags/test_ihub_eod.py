@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,3 +93,43 @@ def test_the_form_refuses_what_a_run_could_not_use(eod, conf, accepted):
     with nullcontext() if accepted else pytest.raises(ParamValidationError):
         params.update(conf)
         params.validate()
+
+
+def test_the_end_of_day_validates_intraday_deliveries_that_were_closed_after_the_last_pass(monkeypatch, tmp_path):
+    from feedline import cycle_intraday
+    from feedline.errors import ValidationFailedError
+    from feedline.monitoring import watch
+    from feedline.settings import Settings
+    from feedline.warehouse import validate
+    from feedline.warehouse.report import Check, ValidationReport
+    from feedline_airflow import eod_steps, sla_steps, warehouse_hook
+
+    end = SimpleNamespace(
+        delivery_id="the end of day",
+        business_date=date(2026, 11, 20),
+        source_records=3,
+        records=3,
+        error_records=0,
+        produced_at=datetime(2026, 11, 20, 23, tzinfo=UTC),
+    )
+    reports = {name: ValidationReport(name, "accounts", (Check("rows", "", 3, 3),)) for name in ("end", "small")}
+    asked = []
+
+    def closed(_settings, _connection, _feed, business_date):
+        asked.append(business_date)
+        return (reports["small"],)
+
+    monkeypatch.setattr(eod_steps, "_feed", load_catalog().feed)
+    monkeypatch.setattr(eod_steps, "announced", lambda *_: end)
+    monkeypatch.setattr(eod_steps, "task_settings", lambda: Settings({}, {}, {}, tmp_path))
+    monkeypatch.setattr(eod_steps, "get_current_context", lambda: {"dag_run": SimpleNamespace(run_type="manual")})
+    monkeypatch.setattr(warehouse_hook, "WarehouseHook", lambda: SimpleNamespace(session=lambda: nullcontext(None)))
+    monkeypatch.setattr(watch, "record_arrival", lambda *_: None)
+    monkeypatch.setattr(sla_steps, "watch_after_validation", lambda: None)
+    monkeypatch.setattr(validate, "validate_delivery", lambda *_, **__: reports["end"])
+    monkeypatch.setattr(cycle_intraday, "validate_closed", closed)
+    assert eod_steps.validate("accounts", {})["delivery_id"] == "the end of day"
+    assert asked == [end.business_date]
+    reports["small"] = ValidationReport("small", "accounts", (Check("rows", "", 3, 2),))
+    with pytest.raises(ValidationFailedError, match=r"rows: 2 instead of 3.*small"):
+        eod_steps.validate("accounts", {})

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 from contextlib import nullcontext
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
 from feedline.catalog import load_catalog
-from feedline.errors import ConfigurationError
+from feedline.errors import ConfigurationError, SchemaMismatchError
+from feedline.redrive import run
+from feedline.redrive.plan import RedrivePlan, Refusal
 from feedline.redrive.stored_error import Selection
 
 FORM = {"file": None, "as_is": False, "feeds": ["positions"], "business_date": None, "dry_run": True}
@@ -27,7 +30,9 @@ def test_the_form_knows_the_feeds_of_the_catalogue_and_is_a_dry_run_unless_told(
 
 def test_nothing_is_sent_before_it_is_checked_nor_loaded_before_it_is_sent(redrive):
     edges = {task.task_id: task.downstream_task_ids for task in redrive.tasks}
-    assert edges == {"check": {"send"}, "send": {"settle"}, "settle": set()}
+    assert edges == {"check": {"send"}, "send": {"settle"}, "settle": {"tell_open"}, "tell_open": set()}
+    # Also when there is nothing to settle, since none of the errors fits.
+    assert redrive.get_task("tell_open").trigger_rule == "none_failed"
 
 
 @pytest.mark.parametrize(
@@ -82,3 +87,35 @@ def test_a_form_that_says_too_little_too_much_or_names_another_file_is_refused(t
     (tmp_path / "corrections" / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
     with pytest.raises(ConfigurationError):
         redrive_source({**FORM, **form}, tmp_path)
+
+
+@pytest.fixture
+def last_step(monkeypatch, tmp_path):
+    """Runs the last step of a run by its form, when a check finds these refusals."""
+    from feedline_airflow import redrive_steps, warehouse_hook
+
+    def tell(*refused, **form):
+        monkeypatch.setattr(run, "check", lambda *_: RedrivePlan(refused=refused))
+        monkeypatch.setattr(redrive_steps, "get_current_context", lambda: {"params": {**FORM, **form}})
+        redrive_steps.tell_open()
+
+    monkeypatch.setattr(redrive_steps, "task_settings", lambda: SimpleNamespace(landing=tmp_path, catalog=None))
+    hook = SimpleNamespace(session=lambda: nullcontext(None))
+    monkeypatch.setattr(warehouse_hook, "WarehouseHook", lambda: hook)
+    return tell
+
+
+AS_IS = {"as_is": True, "business_date": "2026-11-20", "dry_run": False}
+
+
+def test_a_run_that_leaves_errors_open_fails_and_names_them(last_step):
+    with pytest.raises(SchemaMismatchError, match=r"2 errors stay open.*price: no number \(e1\); no fund \(e2\)"):
+        last_step(Refusal("e1", "no number", field_path="price"), Refusal("e2", "no fund"), **AS_IS)
+    last_step(**AS_IS)
+
+
+def test_a_dry_run_leaves_nothing_open_that_was_to_be_sent(last_step):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException):
+        last_step(Refusal("e1", "no number"), **{**AS_IS, "dry_run": True})

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from feedline.batch.identity import Cycle
 from feedline.catalog import ExchangeTime, IntradaySla, load_catalog
+from feedline.monitoring import intraday
 from feedline.monitoring.alert import AlertKind
 from feedline.monitoring.alert_book import OpenAlert
-from feedline.monitoring.intraday import Late, intraday_alerts, intraday_dates
+from feedline.monitoring.intraday import Late, intraday_alerts, intraday_dates, late_deliveries
+from feedline.settings import Settings
 
 FRIDAY = date(2026, 11, 20)
 HEARD = timedelta(hours=6)
@@ -99,3 +103,47 @@ def test_dates_are_watched_while_passes_run_and_hours_after():
     assert watched("+1 12:00") == []
     unpromised = replace(FEED, sla=replace(FEED.sla, intraday=None))
     assert list(intraday_dates([unpromised], new_york("12:00"), lambda _: True, HEARD)) == []
+
+
+@pytest.fixture
+def on_the_topic(monkeypatch):
+    """Puts messages of a program on a topic of one partition, by the clock times at which they were sent; the first of
+    them are loaded."""
+    sent = []
+
+    def batch(number):
+        headers = SimpleNamespace(
+            cycle=Cycle.INTRADAY, business_date=FRIDAY, delivery_id="a program's", correlation_id=f"message {number}"
+        )
+        return SimpleNamespace(headers=headers, sent_at=sent[number])
+
+    def read_range(_kafka, asked, **_):
+        return (batch(number) for span in asked.spans for number in range(span.start, span.end))
+
+    monkeypatch.setattr(intraday, "offsets_at", lambda *asked: {0: sum(1 for at in sent if at < asked[-1])})
+    monkeypatch.setattr(intraday, "read_range", read_range)
+    monkeypatch.setattr(intraday, "loaded_batches", lambda *_: {})
+
+    def put(*clocks, loaded):
+        sent.extend(map(new_york, clocks))
+        monkeypatch.setattr(intraday, "read_checkpoints", lambda *_: {0: loaded})
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("clock", "loaded", "late"),
+    [
+        ("07:29", 0, []),
+        # What came at night is due half an hour after the passes begin, whoever looks first, and whenever.
+        ("07:35", 0, ["07:30"]),
+        ("12:00", 0, ["07:30"]),
+        ("12:00", 1, ["10:32"]),
+        ("12:00", 2, []),
+    ],
+)
+def test_what_came_at_night_or_while_nobody_looked_is_late_all_the_same(tmp_path, on_the_topic, clock, loaded, late):
+    on_the_topic("03:00", "10:02", loaded=loaded)
+    settings = Settings({}, {}, {}, tmp_path)
+    found = late_deliveries(settings, None, FEED, FRIDAY, now=new_york(clock))
+    assert [one.due for one in found] == [new_york(due) for due in late]
