@@ -144,12 +144,12 @@ class Gateway:
             self._answers.take(fields)
         self._outbox.serve(timeout_s)
         self._answers.release_early()
-        self._connection.durable(self._answers.first_pending)
         if self._flight.begin_anew():
             self._answers.begin_anew()
             self._missed.begin_anew()
             for holding in self._owned:
                 holding.looked_at = False
+        self._connection.durable(self._answers.first_pending)
 
     @property
     def _open(self) -> int:

@@ -109,6 +109,7 @@ def recover(
             run.ask_for_reports(events, partial(reported_since, settings, topics, window.start), dry_run=dry_run)
         if not dry_run:
             run.stay({one.taken.event.order_id for one in events}, stay_s)
+        run.take_what_waits()
         done = [run.outcome(one, dry_run=dry_run) for one in events]
         if not outbox.flush(answer_s):
             raise RetriableError("the broker has not acknowledged every execution report: run it again")
@@ -234,6 +235,11 @@ class _Run:
         """Takes what the engine reports, until these orders are over or so long."""
         deadline = time.monotonic() + for_s
         while time.monotonic() < deadline and any(map(self._is_open, orders)):
+            self._take()
+
+    def take_what_waits(self) -> None:
+        """What the engine has said by now."""
+        while not self._connection.reports.empty():
             self._take()
 
     def _is_open(self, order_id: str) -> bool:
