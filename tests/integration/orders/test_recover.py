@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from feedline.orders.engine.book import Verdict
-from feedline.orders.model import EventKind
+from feedline.orders.model import EventKind, OrdStatus
 from order_flow.fix_client import FixClient
 from order_flow.flow import RUN, Flow, event, lives
 
@@ -29,6 +29,7 @@ def recover(running: Flow, since: datetime, *more: str) -> dict[str, int]:
     command = [
         *("orders", "recover", "--from", since.isoformat(), "--engine", f"127.0.0.1:{running.ports['fix']}"),
         *("--folder", str(running.home / "recovery"), "--prefix", running.topics.prefix),
+        *("--group", running.group),
         *("--settings", str(running.settings_file), "--format", "json", *more),
     ]
     done = subprocess.run([sys.executable, "-c", RUN, *command], capture_output=True, text=True, check=False)
@@ -78,6 +79,31 @@ def test_what_the_engine_lost_is_sent_again_once_while_live_flow_goes_on(running
         )
         running.control("/fill", {"order": other})
         assert stays.result(120)["KNOWN"], "when all are over it ends"
+
+    # What the gateway has not sent yet is not lost, and it sends it without a mark.
+    assert running.end("GATEWAY-1") == 0
+    running.produce([event("live", 3, EventKind.CANCEL)], expected=False)
+    later = [event("later", 1, EventKind.NEW), event("later", 2, EventKind.AMEND)]
+    running.produce(later)
+    sent = len(running.book())
+    assert recover(running, lost_since)["NOT_DUE"] == len(later) + 1
+    assert len(running.book()) == sent
+    running.again("GATEWAY-1")
+    assert running.await_settled().clean
+
+
+def test_what_the_engine_says_last_is_taken_now_or_by_the_same_command_again(running: Flow):
+    """It fills at once: the last fill comes behind the answer that ends the recovery."""
+    since = datetime.now(UTC)
+    running.produce([event(f"o-{number}", 1, EventKind.NEW) for number in range(20)])
+    running.await_settled()
+    running.control("/forget", {"since": since.isoformat()})
+    running.control("/behaviour", {"answer": "fill"})
+    assert recover(running, since) == {"TAKEN": 20}
+    assert recover(running, since) == {"KNOWN": 20}
+    reports = running.reports()
+    filled = {one.order_id for one in reports if one.ord_status is OrdStatus.FILLED}
+    assert filled == {f"o-{number}" for number in range(20)}
 
 
 @pytest.mark.long

@@ -26,7 +26,7 @@ from feedline.orders.fix.outbox import Outbox
 from feedline.orders.model import EventKind
 from feedline.orders.recovery.reported import Reported, reported_since
 from feedline.orders.recovery.window import Sent, Window, sent_in
-from feedline.orders.topics import OrderTopics
+from feedline.orders.topics import GATEWAY_GROUP, OrderTopics
 from feedline.settings import Settings
 
 LOGON_S = 20.0
@@ -40,6 +40,7 @@ class Outcome(StrEnum):
     """What became of an event of the window."""
 
     KNOWN = "the engine has it"
+    NOT_DUE = "not sent yet, and left to the gateways"
     WOULD_SEND = "would be sent again"
     TAKEN = "sent again and answered"
     REFUSED = "sent again and refused"
@@ -82,18 +83,19 @@ def recover(
     answer_s: float = 60.0,
     stay_s: float = 0.0,
     lost_reports: bool = False,
+    gateways: str = GATEWAY_GROUP,
 ) -> list[Recovered]:
     """What became of every event of the window, each order's in sequence. answer_s: how long any answer is waited for;
     stay_s: how long the reports of the window's orders are taken afterwards, until all are over: what the engine says
     of an order that this session brought back comes to this session. lost_reports: of an order whose first event is in
     the window, and of which the engine tells more than was published, the reports are asked for again; not of one with
-    an event that waits for its answer.
+    an event that waits for its answer. gateways: their consumer group; what none of them has sent yet is left to them.
 
     Disturbs no live flow: it has a FIX session of its own, joins no group and commits nothing. Reports that come go to
     the topic of executions. Raises RetriableError when the engine does not answer.
     """
     held = partial(parse, sender=connection.name, target=connection.target)
-    events = sent_in(settings, topics, window, held)
+    events = sent_in(settings, topics, window, held, gateways)
     if not events:
         return []
     acting = settings.acting_as("recovery")
@@ -102,7 +104,7 @@ def recover(
     try:
         _await_logon(connection)
         run = _Run(connection, outbox, held, answer_s)
-        missing = run.ask(events)
+        missing = run.ask([one for one in events if one.is_sent])
         if not dry_run:
             run.send([one for one in events if one.name in missing])
         if lost_reports:
@@ -250,6 +252,8 @@ class _Run:
         told = self._answers
         order_id = one.taken.event.order_id
         is_open = self._is_open(order_id)
+        if not one.is_sent:
+            return Recovered(one, Outcome.NOT_DUE)
         if one.name not in told.unknown:
             return Recovered(one, self._known_outcome(order_id, dry_run=dry_run), is_open=is_open)
         if dry_run:

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from feedline.consumer.spans import read_spans
 from feedline.errors import ConfigurationError, CorruptBatchError, SchemaMismatchError
 from feedline.kafka.admin import admin_client, offsets_at, partition_count, watermarks
+from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Taken
+from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
-from feedline.orders.fix.states import read_states
+from feedline.orders.fix.states import Held, read_states
 from feedline.orders.refused import refused_places
 from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
 from feedline.settings import Settings
 
-READ_WITHIN_S = 60.0
+READ_WITHIN_S, REQUEST_S = 60.0, 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,8 @@ class Window:
 class Sent:
     """An event that a gateway has sent, or will. entered_ms: when it was entered; standing, terms: under which sequence
     and with which terms the engine had the order then; body: its FIX message as it was; is_answered: whether the
-    gateways have the engine's answer to it."""
+    gateways have the engine's answer to it; is_sent: whether one may have sent it. What none has sent, one will,
+    unmarked."""
 
     taken: Taken
     entered_ms: int
@@ -52,14 +56,36 @@ class Sent:
     terms: str
     body: str
     is_answered: bool
+    is_sent: bool = True
 
 
-def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Callable[[str], Any]) -> list[Sent]:
-    """The events of the window, each order's in sequence, without repeats and without what was refused.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the gateways are on a partition: below `done` nothing is left to do, from `intended` on nothing has been
+    sent."""
 
-    Joins no group and commits nothing. Raises BrokerUnavailableError, RegistryUnavailableError, ConfigurationError.
+    done: int = 0
+    intended: int = 0
+
+    def perhaps_sent(self, offset: int, sequence: int, held: Held | None) -> bool:
+        """Of an event that lies there. held: its order as far as the engine has answered. What comes behind an
+        amendment or a cancellation that has no answer is held back below the intent too."""
+        answered = 0 if held is None else held.state.sequence - held.state.status.is_pending
+        return offset < self.done or (offset < self.intended and sequence <= max(answered, 1) + 1)
+
+
+def sent_in(
+    settings: Settings, topics: OrderTopics, window: Window, parse: Callable[[str], Any], gateways: str
+) -> list[Sent]:
+    """The events of the window, each order's in sequence, without repeats and without what was refused. gateways: their
+    consumer group.
+
+    Joins no group and commits nothing. Raises BrokerUnavailableError, RegistryUnavailableError, and ConfigurationError
+    also when the group has committed nothing.
     """
     acting = settings.acting_as("recovery")
+    # Before anything else: what is sent while we look is not taken for lost.
+    progress = progress_of(acting.kafka, topics.out, gateways)
     reader = EventReader(acting.registry, f"{topics.out}-value")
     refused = refused_places(acting.kafka, topics)
     taken: dict[tuple[str, int], tuple[Taken, int]] = {}
@@ -90,11 +116,30 @@ def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Call
         except SchemaMismatchError:
             continue
         is_answered = held is not None and held.state.sequence >= sequence and not held.state.status.is_pending
+        is_sent = is_answered or progress[one.partition].perhaps_sent(one.offset, sequence, held)
         name = cl_ord_id(order_id, sequence)
-        found.append(Sent(one, entered, name, standing, terms.get(order_id, asked), body, is_answered))
+        found.append(Sent(one, entered, name, standing, terms.get(order_id, asked), body, is_answered, is_sent))
         if sequence not in rejected:
             terms[order_id] = asked
     return found
+
+
+def progress_of(kafka: Mapping[str, Any], topic: str, gateways: str) -> dict[int, Progress]:
+    """By partition, as the gateways' group has it. Raises BrokerUnavailableError; ConfigurationError when it has
+    nothing, as one that no gateway was ever in."""
+    asked = [TopicPartition(topic, number) for number in range(partition_count(admin_client(kafka), topic))]
+    consumer = Consumer(consumer_config(kafka, group_id=gateways))
+    try:
+        committed = consumer.committed(asked, timeout=REQUEST_S)
+    except KafkaException as error:
+        raise translate(error.args[0], topic=topic) from error
+    finally:
+        consumer.close()
+    if all(place.offset < 0 for place in committed):
+        raise ConfigurationError(
+            f"no gateway of the group {gateways} has sent anything of {topic}: give the gateways' group with --group"
+        )
+    return {place.partition: Progress(max(place.offset, 0), Intent.of(place.metadata).end) for place in committed}
 
 
 def _messages(kafka: Mapping[str, Any], topic: str, window: Window) -> Iterator[Message]:
