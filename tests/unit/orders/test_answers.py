@@ -19,14 +19,17 @@ NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
 class World(Parts):
     """A session that takes whatever is sent, and a broker that acknowledges everything at once."""
 
-    def __init__(self, numbered=(), intent_end=0):
-        self._numbered, self.sent = dict(numbered), []
+    def __init__(self, numbered=(), intent_end=0, *, longer=False):
+        self._numbered, self._longer, self.sent = dict(numbered), longer, []
         self.reports, self.errors, self.refused = [], [], []
         intent = Intent(intent_end, "GATEWAY-1", "store", 0)
         super().__init__(Holding(PARTITION, OffsetTracker(0), intent, intent, {}, 0))
 
     def numbered(self):
         return dict(self._numbered)
+
+    def is_longer(self):
+        return self._longer
 
     def send(self, message):
         self.sent.append(fields_of(message.toString()))
@@ -127,6 +130,14 @@ def test_a_message_that_the_engine_rejects_leaves_the_order_with_what_it_had():
     assert world.refused == [(2, "the engine rejects the message: no such field")]
     last = world.sent[-1]
     assert (last["11"], last["41"], last["38"]) == ("order-1-3", "order-1-1", "101")
+
+
+@pytest.mark.parametrize(("longer", "marks"), [(False, [None, None]), (True, ["Y", None])])
+def test_what_may_have_a_number_further_back_in_the_store_than_is_looked_at_is_marked(longer, marks):
+    world = World(intent_end=1, longer=longer)
+    world.read(1, NEW)
+    world.read(2, AMEND)
+    assert [one.get("97") for one in world.sent] == marks
 
 
 @pytest.mark.parametrize("early", [True, False])
