@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from tests.unit.orders.gateway_parts import PARTITION, Parts
 from tests.unit.orders.orders_made import event
@@ -11,7 +13,7 @@ from feedline.consumer.tracker import OffsetTracker
 from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
-from feedline.orders.model import EventKind, Status
+from feedline.orders.model import EventKind, Status, decode_report, encode_report
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
 
@@ -21,7 +23,7 @@ class World(Parts):
 
     def __init__(self, numbered=(), intent_end=0, *, longer=False):
         self._numbered, self._longer, self.sent = dict(numbered), longer, []
-        self.reports, self.errors, self.refused = [], [], []
+        self.reports, self.values, self.errors, self.refused = [], [], [], []
         intent = Intent(intent_end, "GATEWAY-1", "store", 0)
         super().__init__(Holding(PARTITION, OffsetTracker(0), intent, intent, {}, 0))
 
@@ -38,8 +40,12 @@ class World(Parts):
     def intend(self, *_):
         return True
 
-    def report(self, report, _value, _trace, then):
+    def encode(self, report):
+        return encode_report(report, 1)
+
+    def report(self, report, value, _trace, then):
         self.reports.append(report.exec_id)
+        self.values.append(value)
         then()
 
     def refuse_report(self, order_id, raw, reason, then):
@@ -93,6 +99,25 @@ def test_a_report_that_cannot_be_read_goes_to_the_error_topic_as_it_came_and_ans
     assert (order_id, raw["14"], raw["17"], raw["58"]) == ("order-1", "no amount", "e10", "odd")
     assert "no report of an order" in reason
     assert (world.reports, world.counts["reports_refused"], world.settled) == ([], 1, (1, True))
+
+
+def test_an_average_price_with_more_decimals_than_a_price_has_is_rounded():
+    world = World()
+    world.read(1, NEW)
+    world.say(1, "F", "2", **{"32": "3", "31": "33.333333", "14": "3", "6": "33.33333333"})
+    assert (world.errors, world.order.status, world.settled) == ([], Status.FILLED, (1, True))
+    assert decode_report(world.values[0]).avg_px == Decimal("33.333333")
+
+
+@pytest.mark.parametrize(("exec_type", "price"), [("F", "33.33333333"), ("G", "33.33"), ("H", "33.33"), ("D", "33.33")])
+def test_a_report_that_cannot_be_read_ends_its_order_where_it_says_so(exec_type, price):
+    world = World()
+    world.read(1, NEW)
+    world.say(1, "0", "0")
+    world.say(1, exec_type, "1", **{"32": "1", "31": price, "17": "part"})
+    assert world.order.status is Status.OPEN
+    world.say(1, exec_type, "2", **{"32": "3", "31": price})
+    assert (len(world.errors), world.order.status, world.settled) == (2, Status.FILLED, (1, True))
 
 
 def test_a_cancellation_whose_answer_cannot_be_read_lets_nothing_more_be_sent():

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from feedline.errors import SchemaMismatchError
 from feedline.orders.fix import reports
-from feedline.orders.fix.dictionary import SOH
 from feedline.orders.fix.flight import Flight
 from feedline.orders.fix.holding import Holding, Outgoing
 from feedline.orders.fix.judge import Refuse
@@ -127,15 +126,16 @@ class Answers:
         self._outbox.report(report, value, trace, durable)
 
     def _unreadable(self, fields: Mapping[str, str], number: int, problem: SchemaMismatchError) -> None:
-        """A report that cannot be one of ours is kept as it came; it answers its event all the same. Of a cancellation
-        it is taken to say that the order is over, unless it is a rejection: then nothing is sent that must not be."""
+        """A report that cannot be one of ours is kept as it came; it answers its event all the same, and ends the order
+        where its OrdStatus says so. Of a cancellation it is taken to say that the order is over, unless it is a
+        rejection: then nothing is sent that must not be."""
         name = fields.get("11", "")
         logger.error("a report of %s cannot be read: %s", name, problem)
         self._counts["reports_refused"] += 1
         self._pending[number] = None
-        raw = SOH.join(f"{tag}={value}" for tag, value in fields.items()).encode(errors="replace")
-        word = _Word(lambda _: True, rejected=fields["35"] == reports.CANCEL_REJECT)
-        self._outbox.refuse_report(name.rpartition("-")[0], raw, str(problem), lambda: self._said(name, word, number))
+        word = _Word(lambda _: True, fields["35"] == reports.CANCEL_REJECT, reports.final_in(fields))
+        raw, order_id = reports.raw_of(fields), name.rpartition("-")[0]
+        self._outbox.refuse_report(order_id, raw, str(problem), lambda: self._said(name, word, number))
 
     def _said(self, name: str, word: _Word, number: int | None) -> None:
         """A report is durable; number: that of its message, when it is to be noted that it is."""

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from feedline.errors import SchemaMismatchError
+from feedline.orders.fix.dictionary import SOH
 from feedline.orders.model import EventKind, ExecType, ExecutionReport, OrdStatus, Status
+from feedline.orders.model.events import PRICE
 
 EXECUTION_REPORT, CANCEL_REJECT, BUSINESS_REJECT, SESSION_REJECT = "8", "9", "j", "3"
 
@@ -66,7 +68,8 @@ def is_duplicate(fields: Mapping[str, str]) -> bool:
 def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
     """The report of an ExecutionReport or OrderCancelReject; session: the CompID of ours that it came to.
 
-    An OrderCancelReject has no ExecID: its id is made of what it answers, so a copy of it has the same.
+    An OrderCancelReject has no ExecID: its id is made of what it answers, so a copy of it has the same. AvgPx is
+    rounded to the decimals of a price.
     Raises SchemaMismatchError for what is neither, or of no order of ours.
     """
     try:
@@ -87,7 +90,8 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
             last_px=Decimal(fields["31"]) if trade else None,
             cum_qty=_ZERO if rejected else Decimal(fields["14"]),
             leaves_qty=_ZERO if rejected else Decimal(fields["151"]),
-            avg_px=_ZERO if rejected else Decimal(fields["6"]),
+            # An average of prices has any number of decimals; it is made of amounts that are told exactly.
+            avg_px=_ZERO if rejected else Decimal(fields["6"]).quantize(PRICE),
             text=fields.get("58"),
             transact_time=moment(fields.get("60") or fields["52"]),
             fix_session=session,
@@ -101,6 +105,26 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
 def final_of(report: ExecutionReport) -> Status | None:
     """How the order ends with this report; a rejected cancellation ends nothing."""
     return None if report.exec_type is ExecType.CANCEL_REJECTED else _FINAL.get(report.ord_status)
+
+
+def final_in(fields: Mapping[str, str]) -> Status | None:
+    """As `final_of`, of a message that can be no report of ours."""
+    status = _STATUSES.get(fields.get("39", ""))
+    return None if status is None or fields["35"] == CANCEL_REJECT else _FINAL.get(status)
+
+
+def raw_of(fields: Mapping[str, str]) -> bytes:
+    """The message for people, of its fields."""
+    return SOH.join(f"{tag}={value}" for tag, value in fields.items()).encode(errors="replace")
+
+
+def filled_in(fields: Mapping[str, str]) -> Decimal:
+    """CumQty; 0 where it cannot be read."""
+    try:
+        filled = Decimal(fields.get("14") or 0)
+    except InvalidOperation:
+        return _ZERO
+    return filled if filled.is_finite() else _ZERO
 
 
 def is_over(ord_status: str) -> bool:

@@ -6,18 +6,18 @@ engine that has lost something. So a second run sends nothing that the first one
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from queue import Empty
 from typing import Any
 from uuid import uuid4
 
-from feedline.errors import RetriableError
+from feedline.errors import RetriableError, SchemaMismatchError
 from feedline.orders.fix import reports
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.dictionary import SOH, fields_of, mark_resend, parse
@@ -28,6 +28,8 @@ from feedline.orders.recovery.reported import Reported, reported_since
 from feedline.orders.recovery.window import Sent, Window, sent_in
 from feedline.orders.topics import GATEWAY_GROUP, OrderTopics
 from feedline.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 LOGON_S = 20.0
 # So many questions or orders are unanswered at once.
@@ -302,18 +304,32 @@ class _Run:
             is_known = fields.get("103") != _UNKNOWN_ORDER
             (told.known if is_known else told.unknown).add(name)
             if is_known:
-                stands = Reported(Decimal(fields.get("14") or 0), reports.is_over(fields.get("39", "")))
+                stands = Reported(reports.filled_in(fields), reports.is_over(fields.get("39", "")))
                 told.stands.setdefault(name.rpartition("-")[0], Reported()).add(stands)
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
-        report = reports.report_of(fields, self._connection.name)
-        told.reported.setdefault(report.order_id, Reported()).take(report)
         rejected = fields["35"] == reports.CANCEL_REJECT
         kind = self._sent.get(name)
-        if kind is not None and reports.answers(report, kind):
-            refused = rejected or fields.get("150") == "8"
-            (told.refused if refused else told.taken).setdefault(name, fields.get("58", ""))
+        try:
+            report = reports.report_of(fields, self._connection.name)
+            value = self._outbox.encode(report)
+        except SchemaMismatchError as problem:
+            # As a gateway has it: kept as it came, and an answer all the same.
+            logger.error("a report of %s cannot be read: %s", name, problem)  # noqa: TRY400 - all is in the sentence
+            order_id = name.rpartition("-")[0]
+            says = Reported(reports.filled_in(fields), reports.final_in(fields) is not None)
+            told.reported.setdefault(order_id, Reported()).add(says)
+            self._note(name, fields, is_answer=kind is not None)
+            self._outbox.refuse_report(order_id, reports.raw_of(fields), str(problem), lambda: None)
+            return
+        told.reported.setdefault(report.order_id, Reported()).take(report)
+        self._note(name, fields, is_answer=kind is not None and reports.answers(report, kind))
         if not (rejected and fields.get("102") == "1"):
             # That it does not know the order is no report of it: the event is not booked.
-            self._outbox.report(report, self._outbox.encode(report), None, lambda: None)
+            self._outbox.report(report, value, None, lambda: None)
+
+    def _note(self, name: str, fields: Mapping[str, str], *, is_answer: bool) -> None:
+        if is_answer:
+            refused = fields["35"] == reports.CANCEL_REJECT or fields.get("150") == "8"
+            (self._answers.refused if refused else self._answers.taken).setdefault(name, fields.get("58", ""))
