@@ -56,9 +56,12 @@ class World(Parts):
         if then:
             then()
 
-    def turn_away(self, holding, refuse):
+    def turn_away(self, holding, refuse, then=None):
         self.refused.append((refuse.taken.event.sequence, refuse.reason))
-        self.done(holding, refuse.taken.offset)
+        if then:
+            then()
+        else:
+            self.done(holding, refuse.taken.offset)
 
     def read(self, sequence, kind):
         self.take(event(sequence, kind, order=None if kind is CANCEL else quantity(sequence)))
@@ -155,6 +158,22 @@ def test_a_message_that_the_engine_rejects_leaves_the_order_with_what_it_had():
     assert world.refused == [(2, "the engine rejects the message: no such field")]
     last = world.sent[-1]
     assert (last["11"], last["41"], last["38"]) == ("order-1-3", "order-1-1", "101")
+
+
+def test_why_a_message_was_rejected_is_known_before_its_order_goes_on():
+    """Killed between the two, the gateway that starts again would drop the event as answered."""
+    world, acknowledged, told = World(), [], []
+    world.answers._refuse = lambda _holding, refuse, then: (told.append(refuse.reason), acknowledged.append(then))
+    world.state = lambda _partition, _order_id, held, then=None: (told.append(held.state.status), then and then())
+    for sequence, kind in ((1, NEW), (2, AMEND), (3, CANCEL)):
+        world.read(sequence, kind)
+    world.say(1, "0", "0")
+    world.answers.take({"35": "j", "34": "61", "45": "102", "379": "order-1-2", "58": "no such field"})
+    assert told == [Status.OPEN, "the engine rejects the message: no such field"]
+    assert (len(world.sent), world.one.tracker.next_offset) == (2, 1)
+    acknowledged.pop()()
+    assert told[2:] == [Status.OPEN]
+    assert (len(world.sent), world.one.tracker.next_offset) == (3, 2)
 
 
 @pytest.mark.parametrize(("longer", "marks"), [(False, [None, None]), (True, ["Y", None])])
