@@ -160,6 +160,18 @@ def test_a_message_that_the_engine_rejects_leaves_the_order_with_what_it_had():
     assert (last["11"], last["41"], last["38"]) == ("order-1-3", "order-1-1", "101")
 
 
+@pytest.mark.parametrize(("time_in_force", "sent"), [({"59": "1"}, 2), ({}, 2), ({"59": "0"}, 1)])
+def test_an_order_that_is_done_for_the_day_goes_on_unless_it_was_for_the_day(time_in_force, sent):
+    world = World()
+    world.read(1, NEW)
+    world.say(1, "0", "0")
+    world.say(1, "3", "3", **time_in_force)
+    world.read(2, CANCEL)
+    assert (len(world.sent), len(world.refused)) == (sent, 2 - sent)
+    world.say(2, "4", "4")
+    assert (world.order.status.is_final, world.settled) == (True, (2, True))
+
+
 def test_why_a_message_was_rejected_is_known_before_its_order_goes_on():
     """Killed between the two, the gateway that starts again would drop the event as answered."""
     world, acknowledged, told = World(), [], []

@@ -105,7 +105,7 @@ class Answers:
             self._unreadable(fields, number, problem)
             return
         rejected = report.exec_type is ExecType.CANCEL_REJECTED
-        word = _Word(lambda kind: reports.answers(report, kind), rejected, reports.final_of(report))
+        word = _Word(lambda kind: reports.answers(report, kind), rejected, reports.final_in(fields))
         known = self._known.get(report.exec_id)
         if known is not None:
             self._counts["reports_again"] += 1

@@ -45,8 +45,9 @@ _FINAL: Mapping[OrdStatus, Status] = {
     OrdStatus.CANCELED: Status.CANCELLED,
     OrdStatus.REJECTED: Status.REJECTED,
     OrdStatus.EXPIRED: Status.EXPIRED,
-    OrdStatus.DONE_FOR_DAY: Status.EXPIRED,
 }
+# TimeInForce of orders that go on the next day: good till cancel, good till date.
+_GO_ON = frozenset({"1", "6"})
 # The engine has the request and has not decided.
 _UNDECIDED = frozenset({ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE})
 _ZERO = Decimal(0)
@@ -103,14 +104,19 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
 
 
 def final_of(report: ExecutionReport) -> Status | None:
-    """How the order ends with this report; a rejected cancellation ends nothing."""
+    """How the order ends with this report; a rejected cancellation ends nothing, nor does the end of a day."""
     return None if report.exec_type is ExecType.CANCEL_REJECTED else _FINAL.get(report.ord_status)
 
 
 def final_in(fields: Mapping[str, str]) -> Status | None:
-    """As `final_of`, of a message that can be no report of ours."""
+    """How the order ends with this message of the engine, if it does. One that is done for the day ends only when the
+    message says by its TimeInForce that it does not go on the next day."""
     status = _STATUSES.get(fields.get("39", ""))
-    return None if status is None or fields["35"] == CANCEL_REJECT else _FINAL.get(status)
+    if status is None or fields["35"] == CANCEL_REJECT:
+        return None
+    if status is OrdStatus.DONE_FOR_DAY:
+        return None if fields.get("59", "1") in _GO_ON else Status.EXPIRED
+    return _FINAL.get(status)
 
 
 def raw_of(fields: Mapping[str, str]) -> bytes:
