@@ -27,7 +27,13 @@ Examples:
   feedline orders recover --from 2026-11-20T14:05:00-05:00 --order 7f0c... --format json
   feedline orders recover --from 2026-11-20T14:05:00-05:00 --reports --stay 3600""",
 )
-@click.option("--from", "start", required=True, metavar="ISO", help="Entered at or after; ISO 8601 with a time zone.")
+@click.option(
+    "--from",
+    "start",
+    required=True,
+    metavar="ISO",
+    help="Entered or answered at or after, or unanswered; ISO 8601 with a zone.",
+)
 @click.option("--to", "end", metavar="ISO", help="Entered before; else up to now.")
 @click.option("--order", metavar="ID", help="Only this order.")
 @click.option("--dry-run", is_flag=True, help="Ask the engine what it has, send nothing.")

@@ -105,6 +105,23 @@ def test_what_the_engine_says_last_is_taken_now_or_by_the_same_command_again(run
     assert filled == {f"o-{number}" for number in range(20)}
 
 
+def test_what_was_entered_before_the_loss_and_booked_after_it_is_brought_back(running: Flow):
+    """The engine was away meanwhile. Of the order with two events the state tells the place of the second only."""
+    running.produce([event("before", 1, EventKind.NEW)])
+    running.await_settled()
+    running.control("/away", {})
+    waited = [event("o", 1, EventKind.NEW), event("o", 2, EventKind.AMEND), event("other", 1, EventKind.NEW)]
+    running.produce(waited)
+    time.sleep(1.1)
+    lost_since = datetime.now(UTC)
+    running.control("/back", {})
+    running.await_settled()
+    assert running.control("/forget", {"since": lost_since.isoformat()})["forgotten"] == len(waited)
+    assert recover(running, lost_since) == {"TAKEN": len(waited)}
+    assert recover(running, lost_since, "--order", "other") == {"KNOWN": 1}
+    assert running.check().clean, str(running.check())
+
+
 @pytest.mark.long
 def test_reports_that_were_lost_with_a_session_s_numbers_are_asked_for_again(running: Flow):
     since = datetime.now(UTC)
