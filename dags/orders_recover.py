@@ -1,8 +1,8 @@
 """### Recover orders from a point in time
 
-Sends again, in sequence and marked, what was entered in a span of time and the FIX engine does not have: after it was
-away and lost some of it. Asks the engine for each event first, over a FIX session of its own: live flow goes on, and a
-second run sends nothing twice.
+Sends again, in sequence and marked, what was entered or booked in a span of time and the FIX engine does not have:
+after it was away and lost some of it. Asks the engine for each event first, over a FIX session of its own: live flow
+goes on, and a second run sends nothing twice.
 
 **Trigger** opens the form. A dry run, with which it begins, tells in the log what would be sent.
 """
@@ -22,7 +22,7 @@ PARAMS = {
         type="string",
         format="date-time",
         title="From",
-        description="Entered at or after this point in time, for example 2026-11-20T14:05:00-05:00.",
+        description="Entered or booked at or after this point in time, for example 2026-11-20T14:05:00-05:00.",
     ),
     "until": optional_text("To", "Entered before this point in time. Empty: up to now.", format="date-time"),
     "order": optional_text("Order", "Only this order."),

@@ -100,7 +100,7 @@ def gateway_command(  # noqa: PLR0917 - click passes them by name
     # After QuickFIX is loaded, which takes the handler of SIGINT away.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    telemetry = Telemetry(gateway.status, stall_after)
+    telemetry = Telemetry(gateway.status, stall_after, park)
     registry = CollectorRegistry()
     registry.register(telemetry)
     with serve_probes(telemetry.problems, registry, host, port) as bound:

@@ -14,7 +14,7 @@ from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.session_policy import SessionPolicy
 from feedline.orders.recovery.run import Outcome, Recovered, recover
 from feedline.orders.recovery.window import Window
-from feedline.orders.topics import OrderTopics
+from feedline.orders.topics import GATEWAY_GROUP, OrderTopics
 from feedline.settings import load_settings
 
 
@@ -27,7 +27,13 @@ Examples:
   feedline orders recover --from 2026-11-20T14:05:00-05:00 --order 7f0c... --format json
   feedline orders recover --from 2026-11-20T14:05:00-05:00 --reports --stay 3600""",
 )
-@click.option("--from", "start", required=True, metavar="ISO", help="Entered at or after; ISO 8601 with a time zone.")
+@click.option(
+    "--from",
+    "start",
+    required=True,
+    metavar="ISO",
+    help="Entered or answered at or after, or unanswered; ISO 8601 with a zone.",
+)
 @click.option("--to", "end", metavar="ISO", help="Entered before; else up to now.")
 @click.option("--order", metavar="ID", help="Only this order.")
 @click.option("--dry-run", is_flag=True, help="Ask the engine what it has, send nothing.")
@@ -58,6 +64,7 @@ Examples:
     show_default=True,
     help="Its FIX message store and log.",
 )
+@click.option("--group", default=GATEWAY_GROUP, show_default=True, help="The gateways' consumer group.")
 @click.option("--prefix", default="", help="Before the names of all topics.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another settings file.")
 @format_option
@@ -74,6 +81,7 @@ def recover_command(  # noqa: PLR0917 - click passes them by name
     name: str,
     target: str,
     folder: Path,
+    group: str,
     prefix: str,
     settings: Path | None,
     output_format: str,
@@ -81,8 +89,9 @@ def recover_command(  # noqa: PLR0917 - click passes them by name
     """Send again what was entered in a span of time and the engine does not have, in sequence, marked, once.
 
     Asks the engine for every order message of the window whether it has it, over a session of its own: live flow goes
-    on. Running it again sends nothing twice, and takes what was reported meanwhile of orders that it had brought back;
-    --stay waits for that. Ends with 4 when something was refused or not answered.
+    on. What the gateways have not sent yet is left to them. Running it again sends nothing twice, and takes what was
+    reported meanwhile of orders that it had brought back; --stay waits for that. Ends with 4 when something was refused
+    or not answered.
     """
     address, _, port = engine.rpartition(":")
     if not address or not port.isdecimal():
@@ -101,6 +110,7 @@ def recover_command(  # noqa: PLR0917 - click passes them by name
         dry_run=dry_run,
         stay_s=stay,
         lost_reports=reports,
+        gateways=group,
     )
     ours = (Outcome.TAKEN, Outcome.REPORTED)
     still_open = {one.sent.taken.event.order_id for one in found if one.outcome in ours and one.is_open}

@@ -46,10 +46,10 @@ def order_rules(topics: OrderTopics, groups: str = "feedline.") -> list[Rule]:
         *each(gateway, "TOPIC", [states], "READ", "WRITE", "DESCRIBE"),
         *each(gateway, "GROUP", [GATEWAY_GROUP], "READ", "DESCRIBE"),
         *each(gateway, "GROUP", [STATES_GROUP, MISSED_GROUP], "DESCRIBE"),
-        # Passes over what was refused; joins no group.
+        # Passes over what was refused, and what the gateways' group has not sent yet; joins no group.
         *each(recovery, "TOPIC", [out, states, topics.error], "READ", "DESCRIBE"),
         *each(recovery, "TOPIC", [executions], "READ", "WRITE", "DESCRIBE"),
-        *each(recovery, "GROUP", [RECOVERY_GROUP, STATES_GROUP, ERRORS_GROUP], "DESCRIBE"),
+        *each(recovery, "GROUP", [RECOVERY_GROUP, GATEWAY_GROUP, STATES_GROUP, ERRORS_GROUP], "DESCRIBE"),
         *each(Service.ORDER_TEST, "TOPIC", [topics.bulk], "WRITE", "DESCRIBE"),
         # Loads, and holds the books of a day together; its groups are those of its other rules.
         *each(Service.LOADER, "TOPIC", [out, executions], "READ", "DESCRIBE"),

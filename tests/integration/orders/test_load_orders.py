@@ -160,9 +160,9 @@ def test_an_event_whose_headers_are_not_its_own_is_refused(bench):
 
 
 def test_the_current_state_follows_from_events_and_executions(bench):
-    filled, amended, cancelled, late, silent = (bench.order_id() for _ in range(5))
+    filled, amended, cancelled, late, silent, resting = (bench.order_id() for _ in range(6))
     bench.publish(
-        *(event(one) for one in (filled, amended, cancelled, late, silent)),
+        *(event(one) for one in (filled, amended, cancelled, late, silent, resting)),
         event(amended, 2, AMEND, "60"),
         event(amended, 3, AMEND, "10"),
         event(cancelled, 2, CANCEL),
@@ -181,6 +181,9 @@ def test_the_current_state_follows_from_events_and_executions(bench):
         report(cancelled, 1, ExecType.CANCELED, OrdStatus.CANCELED, sequence=2, leaves="0"),
         report(late, 1, trade, full, last="100", cum="100", leaves="0"),
         report(late, 1, ExecType.CANCEL_REJECTED, full, sequence=2, leaves="0"),
+        # It goes on the next day.
+        report(resting, 1, ExecType.DONE_FOR_DAY, OrdStatus.DONE_FOR_DAY),
+        report(resting, 2, trade, part, last="40", cum="40", leaves="60"),
     )
     bench.load()
     rows = bench.query(
@@ -193,6 +196,7 @@ def test_the_current_state_follows_from_events_and_executions(bench):
         cancelled: ("CANCELED", 100, 0, 2, 1),
         late: ("FILLED", 100, 100, 2, 2),
         silent: ("ENTERED", 100, 0, 1, 0),
+        resting: ("PARTIALLY_FILLED", 100, 40, 1, 2),
     }
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from feedline.orders.engine.book import Verdict
-from feedline.orders.model import EventKind
+from feedline.orders.model import EventKind, OrdStatus
 from order_flow.fix_client import FixClient
 from order_flow.flow import RUN, Flow, event, lives
 
@@ -29,6 +29,7 @@ def recover(running: Flow, since: datetime, *more: str) -> dict[str, int]:
     command = [
         *("orders", "recover", "--from", since.isoformat(), "--engine", f"127.0.0.1:{running.ports['fix']}"),
         *("--folder", str(running.home / "recovery"), "--prefix", running.topics.prefix),
+        *("--group", running.group),
         *("--settings", str(running.settings_file), "--format", "json", *more),
     ]
     done = subprocess.run([sys.executable, "-c", RUN, *command], capture_output=True, text=True, check=False)
@@ -78,6 +79,47 @@ def test_what_the_engine_lost_is_sent_again_once_while_live_flow_goes_on(running
         )
         running.control("/fill", {"order": other})
         assert stays.result(120)["KNOWN"], "when all are over it ends"
+
+    # What the gateway has not sent yet is not lost, and it sends it without a mark.
+    assert running.end("GATEWAY-1") == 0
+    later = [event("later", 1, EventKind.NEW), event("later", 2, EventKind.AMEND)]
+    running.produce(later)
+    sent = len(running.book())
+    assert recover(running, lost_since)["NOT_DUE"] == len(later)
+    assert len(running.book()) == sent
+    running.again("GATEWAY-1")
+    assert running.await_settled().clean
+
+
+def test_what_the_engine_says_last_is_taken_now_or_by_the_same_command_again(running: Flow):
+    """It fills at once: the last fill comes behind the answer that ends the recovery."""
+    since = datetime.now(UTC)
+    running.produce([event(f"o-{number}", 1, EventKind.NEW) for number in range(20)])
+    running.await_settled()
+    running.control("/forget", {"since": since.isoformat()})
+    running.control("/behaviour", {"answer": "fill"})
+    assert recover(running, since) == {"TAKEN": 20}
+    assert recover(running, since) == {"KNOWN": 20}
+    reports = running.reports()
+    filled = {one.order_id for one in reports if one.ord_status is OrdStatus.FILLED}
+    assert filled == {f"o-{number}" for number in range(20)}
+
+
+def test_what_was_entered_before_the_loss_and_booked_after_it_is_brought_back(running: Flow):
+    """The engine was away meanwhile. Of the order with two events the state tells the place of the second only."""
+    running.produce([event("before", 1, EventKind.NEW)])
+    running.await_settled()
+    running.control("/away", {})
+    waited = [event("o", 1, EventKind.NEW), event("o", 2, EventKind.AMEND), event("other", 1, EventKind.NEW)]
+    running.produce(waited)
+    time.sleep(1.1)
+    lost_since = datetime.now(UTC)
+    running.control("/back", {})
+    running.await_settled()
+    assert running.control("/forget", {"since": lost_since.isoformat()})["forgotten"] == len(waited)
+    assert recover(running, lost_since) == {"TAKEN": len(waited)}
+    assert recover(running, lost_since, "--order", "other") == {"KNOWN": 1}
+    assert running.check().clean, str(running.check())
 
 
 @pytest.mark.long

@@ -37,6 +37,9 @@ class Parts:
     def identity(self):
         return self.store_name
 
+    def is_longer(self):
+        return False
+
     def start(self):
         pass
 

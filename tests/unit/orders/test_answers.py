@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from tests.unit.orders.gateway_parts import PARTITION, Parts
 from tests.unit.orders.orders_made import event
@@ -11,7 +13,7 @@ from feedline.consumer.tracker import OffsetTracker
 from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
-from feedline.orders.model import EventKind, Status
+from feedline.orders.model import EventKind, Status, decode_report, encode_report
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
 
@@ -19,14 +21,17 @@ NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
 class World(Parts):
     """A session that takes whatever is sent, and a broker that acknowledges everything at once."""
 
-    def __init__(self, numbered=(), intent_end=0):
-        self._numbered, self.sent = dict(numbered), []
-        self.reports, self.errors, self.refused = [], [], []
+    def __init__(self, numbered=(), intent_end=0, *, longer=False):
+        self._numbered, self._longer, self.sent = dict(numbered), longer, []
+        self.reports, self.values, self.errors, self.refused = [], [], [], []
         intent = Intent(intent_end, "GATEWAY-1", "store", 0)
         super().__init__(Holding(PARTITION, OffsetTracker(0), intent, intent, {}, 0))
 
     def numbered(self):
         return dict(self._numbered)
+
+    def is_longer(self):
+        return self._longer
 
     def send(self, message):
         self.sent.append(fields_of(message.toString()))
@@ -35,8 +40,12 @@ class World(Parts):
     def intend(self, *_):
         return True
 
-    def report(self, report, _value, _trace, then):
+    def encode(self, report):
+        return encode_report(report, 1)
+
+    def report(self, report, value, _trace, then):
         self.reports.append(report.exec_id)
+        self.values.append(value)
         then()
 
     def refuse_report(self, order_id, raw, reason, then):
@@ -47,9 +56,12 @@ class World(Parts):
         if then:
             then()
 
-    def turn_away(self, holding, refuse):
+    def turn_away(self, holding, refuse, then=None):
         self.refused.append((refuse.taken.event.sequence, refuse.reason))
-        self.done(holding, refuse.taken.offset)
+        if then:
+            then()
+        else:
+            self.done(holding, refuse.taken.offset)
 
     def read(self, sequence, kind):
         self.take(event(sequence, kind, order=None if kind is CANCEL else quantity(sequence)))
@@ -92,6 +104,25 @@ def test_a_report_that_cannot_be_read_goes_to_the_error_topic_as_it_came_and_ans
     assert (world.reports, world.counts["reports_refused"], world.settled) == ([], 1, (1, True))
 
 
+def test_an_average_price_with_more_decimals_than_a_price_has_is_rounded():
+    world = World()
+    world.read(1, NEW)
+    world.say(1, "F", "2", **{"32": "3", "31": "33.333333", "14": "3", "6": "33.33333333"})
+    assert (world.errors, world.order.status, world.settled) == ([], Status.FILLED, (1, True))
+    assert decode_report(world.values[0]).avg_px == Decimal("33.333333")
+
+
+@pytest.mark.parametrize(("exec_type", "price"), [("F", "33.33333333"), ("G", "33.33"), ("H", "33.33"), ("D", "33.33")])
+def test_a_report_that_cannot_be_read_ends_its_order_where_it_says_so(exec_type, price):
+    world = World()
+    world.read(1, NEW)
+    world.say(1, "0", "0")
+    world.say(1, exec_type, "1", **{"32": "1", "31": price, "17": "part"})
+    assert world.order.status is Status.OPEN
+    world.say(1, exec_type, "2", **{"32": "3", "31": price})
+    assert (len(world.errors), world.order.status, world.settled) == (2, Status.FILLED, (1, True))
+
+
 def test_a_cancellation_whose_answer_cannot_be_read_lets_nothing_more_be_sent():
     world = World()
     for sequence, kind in ((1, NEW), (2, CANCEL), (3, AMEND)):
@@ -127,6 +158,42 @@ def test_a_message_that_the_engine_rejects_leaves_the_order_with_what_it_had():
     assert world.refused == [(2, "the engine rejects the message: no such field")]
     last = world.sent[-1]
     assert (last["11"], last["41"], last["38"]) == ("order-1-3", "order-1-1", "101")
+
+
+@pytest.mark.parametrize(("time_in_force", "sent"), [({"59": "1"}, 2), ({}, 2), ({"59": "0"}, 1)])
+def test_an_order_that_is_done_for_the_day_goes_on_unless_it_was_for_the_day(time_in_force, sent):
+    world = World()
+    world.read(1, NEW)
+    world.say(1, "0", "0")
+    world.say(1, "3", "3", **time_in_force)
+    world.read(2, CANCEL)
+    assert (len(world.sent), len(world.refused)) == (sent, 2 - sent)
+    world.say(2, "4", "4")
+    assert (world.order.status.is_final, world.settled) == (True, (2, True))
+
+
+def test_why_a_message_was_rejected_is_known_before_its_order_goes_on():
+    """Killed between the two, the gateway that starts again would drop the event as answered."""
+    world, acknowledged, told = World(), [], []
+    world.answers._refuse = lambda _holding, refuse, then: (told.append(refuse.reason), acknowledged.append(then))
+    world.state = lambda _partition, _order_id, held, then=None: (told.append(held.state.status), then and then())
+    for sequence, kind in ((1, NEW), (2, AMEND), (3, CANCEL)):
+        world.read(sequence, kind)
+    world.say(1, "0", "0")
+    world.answers.take({"35": "j", "34": "61", "45": "102", "379": "order-1-2", "58": "no such field"})
+    assert told == [Status.OPEN, "the engine rejects the message: no such field"]
+    assert (len(world.sent), world.one.tracker.next_offset) == (2, 1)
+    acknowledged.pop()()
+    assert told[2:] == [Status.OPEN]
+    assert (len(world.sent), world.one.tracker.next_offset) == (3, 2)
+
+
+@pytest.mark.parametrize(("longer", "marks"), [(False, [None, None]), (True, ["Y", None])])
+def test_what_may_have_a_number_further_back_in_the_store_than_is_looked_at_is_marked(longer, marks):
+    world = World(intent_end=1, longer=longer)
+    world.read(1, NEW)
+    world.read(2, AMEND)
+    assert [one.get("97") for one in world.sent] == marks
 
 
 @pytest.mark.parametrize("early", [True, False])

@@ -102,3 +102,10 @@ def test_tags_and_values_have_names():
     assert names().tags["11"] == "ClOrdID"
     assert names().values["54", "E"] == "REDEEM"
     assert names().messages["G"] == "OrderCancelReplaceRequest"
+
+
+@pytest.mark.parametrize("exec_type", ["D", "G", "H"])
+def test_the_engine_may_say_what_is_no_report_of_ours(exec_type):
+    """It is not refused to the engine, which would be the last of it."""
+    said = {"37": "x", "11": "o-1", "17": "e", "150": exec_type, "39": "1", "55": "A", "54": "1", "151": "0", "14": "0"}
+    parse("".join(f"{tag}={value}\x01" for tag, value in {"35": "8", **said, "6": "0"}.items()), "ENGINE", "GATEWAY-1")

@@ -47,6 +47,20 @@ def test_a_number_that_was_given_again_is_the_later_messages(store):
     assert store.numbered() == {(2, 40): 2, (2, 77): 3}
 
 
+def test_of_a_long_store_the_end_is_read_and_it_is_known_that_there_is_more(store, monkeypatch):
+    """Whatever of an entry the end begins with."""
+    write(store, [(number, 40 + number) for number in range(2, 200)], 200)
+    assert not store.is_longer()
+    everything = store.numbered()
+    for length in range(60, 80):
+        monkeypatch.setattr("feedline.orders.fix.store.LOOK_BACK_BYTES", length)
+        found = store.numbered()
+        assert store.is_longer()
+        assert 3 < len(found) < 8
+        assert found.items() <= everything.items()
+        assert (2, 239) in found
+
+
 def test_without_a_store_nothing_has_a_number(store):
     assert store.numbered() == {}
     assert store.next_number() == 1
@@ -67,6 +81,7 @@ def test_an_intent_says_what_another_may_have_sent():
     assert not intent.perhaps_sent(150, "A", "store-1")
     assert intent.perhaps_sent(150, "B", "store-9")
     assert intent.perhaps_sent(150, "A", "store-2")
+    assert intent.perhaps_sent(150, "A", "store-1", is_known_whole=False)
     assert not intent.perhaps_sent(200, "B", "store-9")
 
 

@@ -7,6 +7,7 @@ kill, and lose what those lose. Kills of the real thing are in tests/integration
 from __future__ import annotations
 
 import random
+from queue import Queue
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from tests.unit.orders.orders_made import event
 from tests.unit.orders.test_pending_events import quantity
 
 from feedline.consumer.tracker import OffsetTracker
+from feedline.orders.fix.connection import first_to_ask
 from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
@@ -24,7 +26,7 @@ NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
 
 
 class Engine:
-    """Books each message once, in its order's sequence, and answers when it is told to."""
+    """Books each message once, in its order's sequence, answers it, and fills what is open when it is told to."""
 
     def __init__(self, chance):
         self.chance = chance
@@ -59,6 +61,14 @@ class Engine:
         body = {"35": "8", "17": f"{name}/1", "150": exec_type, "39": "4" if exec_type == "4" else "0"}
         self.give(name, {**body, "14": "0", "151": "0", "6": "0"})
 
+    def fill(self):
+        still_open = sorted(self.standing.keys() - self.over)
+        if still_open:
+            name = self.standing[self.chance.choice(still_open)]
+            number = len(self.reports[name])
+            body = {"35": "8", "17": f"{name}/fill-{number}", "150": "F", "39": "1", "32": "1", "31": "1"}
+            self.give(name, {**body, "14": str(number), "151": "9", "6": "1"})
+
     def give(self, name, fields):
         report = {**fields, "11": name, "37": name, "52": "20261120-14:05:00"}
         self.reports[name].append(report)
@@ -75,14 +85,16 @@ class Kept:
         self.events, self.engine = events, Engine(chance)
         self.states, self.committed, self.metadata = {}, 0, Intent()
         self.store, self.number, self.durable = {}, 0, 1
-        self.refused = set()
+        self.refused, self.published = set(), set()
 
 
 class Gateway(Parts):
-    """One life of it. Its broker acknowledges in order, when it is told to; what it sends arrives."""
+    """One life of it. Its broker acknowledges in order, when it is told to; what it sends arrives. What it receives
+    waits until it is taken."""
 
     def __init__(self, kept, session, store):
-        self.kept, self.waiting, self.heard = kept, [], kept.durable
+        self.kept, self.waiting = kept, []
+        self.expected, self.reports = kept.durable, Queue()
         super().__init__(self.as_it_was_left(), session, store)
 
     def as_it_was_left(self):
@@ -129,18 +141,14 @@ class Gateway(Parts):
 
     # Broker
 
-    def report(self, _report, _value, _trace, then):
-        self.waiting.append((None, then))
+    def report(self, report, _value, _trace, then):
+        self.waiting.append((lambda: self.kept.published.add(report.exec_id), then))
 
     def state(self, _partition, order_id, held, then=None):
-        self.waiting.append(((order_id, held), then))
-
-    def write(self, write):
-        if write is not None:
-            self.kept.states[write[0]] = write[1]
+        self.waiting.append((lambda: self.kept.states.update({order_id: held}), then))
 
     def turn_away(self, holding, refuse):
-        self.waiting.append((None, lambda: self.done(holding, refuse.taken.offset)))
+        self.waiting.append((lambda: None, lambda: self.done(holding, refuse.taken.offset)))
         self.kept.refused.add((refuse.taken.event.order_id, refuse.taken.event.sequence))
 
     # Turns
@@ -150,35 +158,44 @@ class Gateway(Parts):
         if offset < len(self.kept.events):
             self.take(self.kept.events[offset])
 
+    def receive(self):
+        """In a thread of its own, at any time."""
+        if self.expected <= len(self.kept.engine.numbered):
+            self.reports.put(self.kept.engine.numbered[self.expected - 1])
+            self.expected += 1
+
     def hear(self):
-        if self.heard <= len(self.kept.engine.numbered):
-            self.answers.take(self.kept.engine.numbered[self.heard - 1])
-            self.heard += 1
+        if not self.reports.empty():
+            self.answers.take(self.reports.get())
 
     def acknowledge(self):
         if self.waiting:
             write, then = self.waiting.pop(0)
-            self.write(write)
+            write()
             if then:
                 then()
 
     def turn(self, chance):
-        step = chance.choice([self.read, self.hear, self.acknowledge, self.flight.send, self.commit])
-        step()
+        steps = [self.read, self.receive, self.hear, self.acknowledge, self.flight.send, self.commit]
+        chance.choice([*steps, self.kept.engine.fill])()
         self.answers.release_early()
-        first = self.answers.first_pending
-        self.kept.durable = self.heard if first is None else first
+        expected = self.expected
+        for _ in range(chance.randint(0, 2)):
+            self.receive()
+        self.kept.durable = first_to_ask(expected, self.reports, self.answers.first_pending)
 
     def die(self, chance):
         # Of what the broker was given some is written, in order, and nobody hears of it.
         for write, _ in self.waiting[: chance.randint(0, len(self.waiting))]:
-            self.write(write)
+            write()
 
     def settle(self):
         for _ in range(20 * len(self.kept.events) + 400):
-            if self.heard > len(self.kept.engine.numbered):
+            if self.expected > len(self.kept.engine.numbered) and self.reports.empty():
                 self.flight.ask_again(0)
-            for step in (self.read, self.flight.send, self.hear, self.acknowledge, self.answers.release_early):
+            for step in (
+                self.read, self.flight.send, self.receive, self.hear, self.acknowledge, self.answers.release_early,
+            ):  # fmt: skip
                 step()
         self.commit()
 
@@ -217,6 +234,8 @@ def test_a_gateway_killed_anywhere_sends_each_event_once_in_sequence_and_settles
     last = Gateway(kept, "GATEWAY-1", "store" if same_store else "last")
     last.settle()
     all_is_well(last)
+    if same_store:
+        all_is_reported(kept)
 
 
 @given(st.integers(0, 2**32))
@@ -234,6 +253,7 @@ def test_a_gateway_that_loses_its_partition_and_gets_it_back_sends_nothing_twice
             gateway.lose_and_take()
     gateway.settle()
     all_is_well(gateway)
+    all_is_reported(kept)
 
 
 def all_is_well(last):
@@ -247,3 +267,10 @@ def all_is_well(last):
     assert booked | kept.refused == wanted
     assert not booked & kept.refused
     assert {order for order, _ in kept.refused} <= kept.engine.over
+
+
+def all_is_reported(kept):
+    """What the engine has said once is on the topic of executions, also what answers nothing and is not asked for by
+    what is unanswered: a fill."""
+    said = {one.get("17", f"{one['11']}/cancel-rejected") for one in kept.engine.numbered}
+    assert said == kept.published

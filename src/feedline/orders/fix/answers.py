@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from feedline.errors import SchemaMismatchError
 from feedline.orders.fix import reports
-from feedline.orders.fix.dictionary import SOH
 from feedline.orders.fix.flight import Flight
 from feedline.orders.fix.holding import Holding, Outgoing
 from feedline.orders.fix.judge import Refuse
@@ -39,7 +38,8 @@ class _Word:
 
 
 class Answers:
-    """Of the gateway's thread only. refuse: gives an event to the topic of errors; released: is told of an order whose
+    """Of the gateway's thread only. refuse: gives an event to the topic of errors, and what follows when it is there;
+    released: is told of an order whose
     events need not wait for an answer any more; told: gets the answers to questions how orders stand."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Answers:
         outbox: Outbox,
         counts: Counter[str],
         *,
-        refuse: Callable[[Holding, Refuse], None],
+        refuse: Callable[[Holding, Refuse, Callable[[], None]], None],
         released: Callable[[Holding, str], None],
         told: Callable[[Mapping[str, str]], None],
     ) -> None:
@@ -105,7 +105,7 @@ class Answers:
             self._unreadable(fields, number, problem)
             return
         rejected = report.exec_type is ExecType.CANCEL_REJECTED
-        word = _Word(lambda kind: reports.answers(report, kind), rejected, reports.final_of(report))
+        word = _Word(lambda kind: reports.answers(report, kind), rejected, reports.final_in(fields))
         known = self._known.get(report.exec_id)
         if known is not None:
             self._counts["reports_again"] += 1
@@ -127,15 +127,16 @@ class Answers:
         self._outbox.report(report, value, trace, durable)
 
     def _unreadable(self, fields: Mapping[str, str], number: int, problem: SchemaMismatchError) -> None:
-        """A report that cannot be one of ours is kept as it came; it answers its event all the same. Of a cancellation
-        it is taken to say that the order is over, unless it is a rejection: then nothing is sent that must not be."""
+        """A report that cannot be one of ours is kept as it came; it answers its event all the same, and ends the order
+        where its OrdStatus says so. Of a cancellation it is taken to say that the order is over, unless it is a
+        rejection: then nothing is sent that must not be."""
         name = fields.get("11", "")
         logger.error("a report of %s cannot be read: %s", name, problem)
         self._counts["reports_refused"] += 1
         self._pending[number] = None
-        raw = SOH.join(f"{tag}={value}" for tag, value in fields.items()).encode(errors="replace")
-        word = _Word(lambda _: True, rejected=fields["35"] == reports.CANCEL_REJECT)
-        self._outbox.refuse_report(name.rpartition("-")[0], raw, str(problem), lambda: self._said(name, word, number))
+        word = _Word(lambda _: True, fields["35"] == reports.CANCEL_REJECT, reports.final_in(fields))
+        raw, order_id = reports.raw_of(fields), name.rpartition("-")[0]
+        self._outbox.refuse_report(order_id, raw, str(problem), lambda: self._said(name, word, number))
 
     def _said(self, name: str, word: _Word, number: int | None) -> None:
         """A report is durable; number: that of its message, when it is to be noted that it is."""
@@ -151,8 +152,15 @@ class Answers:
             self._conclude(order_id, word.final)
             self._pending.pop(number, None)  # type: ignore[arg-type]
             return
+        self._settle(holding, outgoing, rejected=word.rejected, final=word.final, number=number)
+
+    def _settle(
+        self, holding: Holding, outgoing: Outgoing, *, rejected: bool, final: Status | None, number: int | None = None
+    ) -> None:
+        """The engine's answer to an event is durable: the order's state, then all the rest of it."""
+        order_id = outgoing.taken.event.order_id
         self._flight.answered(outgoing)
-        held = self._decide(holding, outgoing, rejected=word.rejected, final=word.final)
+        held = self._decide(holding, outgoing, rejected=rejected, final=final)
 
         def settled() -> None:
             self._flight.forget(outgoing)
@@ -207,15 +215,19 @@ class Answers:
             return
         holding = self._owned.holding(outgoing.place[0])
         reason = f"the engine rejects the message: {fields.get('58') or fields.get('373') or fields.get('380')}"
-        self._flight.forget(outgoing)
         if holding is None:
+            self._flight.forget(outgoing)
             return
-        event = outgoing.taken.event
-        final = Status.REJECTED if event.kind is EventKind.NEW else None
-        held = self._decide(holding, outgoing, rejected=True, final=final)
-        self._outbox.state(holding.partition, event.order_id, held)
-        self._refuse(holding, Refuse(outgoing.taken, "FixRejected", reason))
-        self._released(holding, event.order_id)
+
+        def refused() -> None:
+            # A state without the reason would have the event dropped as a repeat after a kill.
+            if self._flight.find(name) is not outgoing or outgoing.answered:
+                return
+            event = outgoing.taken.event
+            final = Status.REJECTED if event.kind is EventKind.NEW else None
+            self._settle(holding, outgoing, rejected=True, final=final)
+
+        self._refuse(holding, Refuse(outgoing.taken, "FixRejected", reason), refused)
 
     def _duplicate(self, fields: Mapping[str, str]) -> None:
         """The engine has it, but this copy was not marked: asked again, marked, it gives its reports again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,18 @@ class _Watermark:
                 os.close(descriptor)
 
 
+def first_to_ask(expected: int, waiting: queue.Queue[dict[str, str]], pending: int | None) -> int:
+    """The first number of the engine's that has to be asked for again after a kill.
+
+    expected: the number that the session expects next, read before this is called: a report is put to those that wait
+    before its number counts, so each one below is among them, or was taken from them by the caller. pending: the first
+    that was taken and is not durable, None when all are.
+    """
+    with waiting.mutex:
+        waits = int(waiting.queue[0]["34"]) if waiting.queue else expected
+    return min(expected, waits, expected if pending is None else pending)
+
+
 class Connection(fix.Application):  # type: ignore[misc]
     """One session. `start` and `stop` once each; the callbacks are QuickFIX's, and none of them may raise: it would
     end the process. `send` is for one thread."""
@@ -68,11 +81,13 @@ class Connection(fix.Application):  # type: ignore[misc]
         # The engine's last reason to end or refuse the session.
         self.said = ""
         self._watermark = _Watermark(policy.folder / f"{self.store.prefix.name}.durable")
-        self._received = 0
+        # Below the first report that could not be handed over: it is to be asked for again.
+        self._at_most = sys.maxsize
         # With an empty store of ours the engine's numbers mean nothing: both begin anew.
         self._reset = reset or not self.store.identity()
         self._stopping = threading.Event()
         self._initiator: Any = None
+        self._session: Any = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -88,12 +103,12 @@ class Connection(fix.Application):  # type: ignore[misc]
         is asked for again."""
         # The one with a thread a session: the other does not connect again after the engine has logged out.
         self._initiator = fix.ThreadedSocketInitiator(self, self._stores, self._settings, self._logs)
-        session = fix.Session.lookupSession(self._session_id())
+        self._session = session = fix.Session.lookupSession(self._session_id())
         durable = self._watermark.read()
         if durable is not None and not self._reset and durable < session.getExpectedTargetNum():
             session.setNextTargetMsgSeqNum(durable)
-        self._received = session.getExpectedTargetNum() - 1
-        self.durable(None)
+        # A number from before a reset would pass for durable what comes after it.
+        self._watermark.write(1 if self._reset else session.getExpectedTargetNum())
         # A thread of ours that can be waited for: QuickFIX's own may outlive `stop`.
         self._thread = threading.Thread(target=self._initiator.block, name="feedline-fix", daemon=True)
         self._thread.start()
@@ -119,8 +134,10 @@ class Connection(fix.Application):  # type: ignore[misc]
         return int(message.getHeader().getField(34))
 
     def durable(self, pending: int | None) -> None:
-        """Everything from the engine is durable below this number, all of it for None."""
-        self._watermark.write(self._received + 1 if pending is None else pending)
+        """Of what was taken from `reports` everything is durable below this number, all of it for None. What still
+        waits there, or was not even received, is asked for again at the next start all the same."""
+        expected = self._session.getExpectedTargetNum()
+        self._watermark.write(min(first_to_ask(expected, self.reports, pending), self._at_most))
 
     def _session_id(self) -> Any:
         return fix.SessionID(BEGIN_STRING, self._sender, self._target)
@@ -151,17 +168,23 @@ class Connection(fix.Application):  # type: ignore[misc]
     def _take(self, message: Any) -> None:
         try:
             fields = fields_of(message.toString())
+            if fields["35"] == "A" and fields.get("141") == "Y":
+                self._at_most = sys.maxsize
             if fields["35"] == "5" and "58" in fields:
                 self.said = fields["58"]
                 logger.warning("the engine ends the session: %s", self.said)
             if fields["35"] == "3" or fields["35"] in _RECEIVED:
-                while not self._stopping.is_set():
-                    try:
-                        self.reports.put(fields, timeout=0.5)
-                        break
-                    except queue.Full:
-                        continue
-            self._received = max(self._received, int(fields["34"])) if fields["35"] != "A" else int(fields["34"])
+                self._hand_over(fields)
         except Exception:
+            self._at_most = min(self._at_most, self._watermark.value)
             # Nothing is lost: what is not durable is asked for again at the next start.
             logger.exception("a message of the engine cannot be taken")
+
+    def _hand_over(self, fields: dict[str, str]) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.reports.put(fields, timeout=0.5)
+            except queue.Full:
+                continue
+            return
+        self._at_most = min(self._at_most, int(fields["34"]))

@@ -41,6 +41,8 @@ class Flight:
         self._unanswered: Counter[str] = Counter()
         # Events that have a number in the store of an earlier run, until they are read again.
         self._numbered: dict[tuple[int, int], int] = {}
+        # Whether those are all; of a long store the oldest are not known.
+        self._is_known_whole = True
         # Events that this run has sent, or an earlier one may have, and that are not settled. Of a partition that goes
         # and comes back the group's intent does not tell them from what was never sent: it is this gateway's own.
         self._perhaps_sent: set[tuple[int, int]] = set()
@@ -57,6 +59,7 @@ class Flight:
         """Connects."""
         # What has a number is known before the first message can get another one.
         self._numbered = self._connection.store.numbered()
+        self._is_known_whole = not self._connection.store.is_longer()
         self._connection.start()
         self.store = self._connection.store.identity()
 
@@ -113,7 +116,9 @@ class Flight:
             self._counts["numbered_before"] += 1
             return
         before = is_sent or outgoing.place in self._perhaps_sent
-        outgoing.resend = before or inherited.perhaps_sent(outgoing.taken.offset, session, self.store)
+        outgoing.resend = before or inherited.perhaps_sent(
+            outgoing.taken.offset, session, self.store, is_known_whole=self._is_known_whole
+        )
         if outgoing.resend:
             self._perhaps_sent.add(outgoing.place)
         self._ready.append(outgoing)
@@ -180,6 +185,7 @@ class Flight:
         if not is_new:
             return False
         self._numbered.clear()
+        self._is_known_whole = True
         self._numbers.clear()
         unanswered = [one for one in self._in_flight.values() if not one.answered]
         logger.warning("the FIX session begins with number 1: %d events are sent again", len(unanswered))

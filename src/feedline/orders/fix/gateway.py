@@ -144,12 +144,12 @@ class Gateway:
             self._answers.take(fields)
         self._outbox.serve(timeout_s)
         self._answers.release_early()
-        self._connection.durable(self._answers.first_pending)
         if self._flight.begin_anew():
             self._answers.begin_anew()
             self._missed.begin_anew()
             for holding in self._owned:
                 holding.looked_at = False
+        self._connection.durable(self._answers.first_pending)
 
     @property
     def _open(self) -> int:
@@ -213,11 +213,13 @@ class Gateway:
         else:
             self._refuse(holding, decision)
 
-    def _refuse(self, holding: Holding, refused: Refuse) -> None:
+    def _refuse(self, holding: Holding, refused: Refuse, then: Callable[[], None] | None = None) -> None:
+        """then: what follows when the topic of errors has it; nothing but that it is done, unless given."""
         self.counts["refused"] += 1
         taken = refused.taken
         logger.warning("refused %s-%d: %s", taken.event.order_id, taken.event.sequence, refused.reason)
-        self._outbox.refuse(taken, refused.code, refused.reason, partial(self._owned.done, holding, taken.offset))
+        done = partial(self._owned.done, holding, taken.offset)
+        self._outbox.refuse(taken, refused.code, refused.reason, then or done)
 
     def _released(self, holding: Holding, order_id: str) -> None:
         """An answer has come, and what waited for it is judged on it."""

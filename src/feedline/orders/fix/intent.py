@@ -30,9 +30,10 @@ class Intent:
         others = self.others if self.is_of(session, store) else self.end
         return Intent(max(end, self.end), session, store, others)
 
-    def perhaps_sent(self, offset: int, session: str, store: str) -> bool:
-        """Whether an event that has no number in this store may have been sent all the same."""
-        return offset < (self.others if self.is_of(session, store) else self.end)
+    def perhaps_sent(self, offset: int, session: str, store: str, *, is_known_whole: bool = True) -> bool:
+        """Whether an event that has no number in this store, as far as that is known, may have been sent all the
+        same."""
+        return offset < (self.others if self.is_of(session, store) and is_known_whole else self.end)
 
     def metadata(self) -> str:
         document = {"end": self.end, "session": self.session, "store": self.store, "others": self.others}

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from feedline.errors import SchemaMismatchError
+from feedline.orders.fix.dictionary import SOH
 from feedline.orders.model import EventKind, ExecType, ExecutionReport, OrdStatus, Status
+from feedline.orders.model.events import PRICE
 
 EXECUTION_REPORT, CANCEL_REJECT, BUSINESS_REJECT, SESSION_REJECT = "8", "9", "j", "3"
 
@@ -43,8 +45,9 @@ _FINAL: Mapping[OrdStatus, Status] = {
     OrdStatus.CANCELED: Status.CANCELLED,
     OrdStatus.REJECTED: Status.REJECTED,
     OrdStatus.EXPIRED: Status.EXPIRED,
-    OrdStatus.DONE_FOR_DAY: Status.EXPIRED,
 }
+# TimeInForce of orders that go on the next day: good till cancel, good till date.
+_GO_ON = frozenset({"1", "6"})
 # The engine has the request and has not decided.
 _UNDECIDED = frozenset({ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE})
 _ZERO = Decimal(0)
@@ -66,7 +69,8 @@ def is_duplicate(fields: Mapping[str, str]) -> bool:
 def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
     """The report of an ExecutionReport or OrderCancelReject; session: the CompID of ours that it came to.
 
-    An OrderCancelReject has no ExecID: its id is made of what it answers, so a copy of it has the same.
+    An OrderCancelReject has no ExecID: its id is made of what it answers, so a copy of it has the same. AvgPx is
+    rounded to the decimals of a price.
     Raises SchemaMismatchError for what is neither, or of no order of ours.
     """
     try:
@@ -87,7 +91,8 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
             last_px=Decimal(fields["31"]) if trade else None,
             cum_qty=_ZERO if rejected else Decimal(fields["14"]),
             leaves_qty=_ZERO if rejected else Decimal(fields["151"]),
-            avg_px=_ZERO if rejected else Decimal(fields["6"]),
+            # An average of prices has any number of decimals; it is made of amounts that are told exactly.
+            avg_px=_ZERO if rejected else Decimal(fields["6"]).quantize(PRICE),
             text=fields.get("58"),
             transact_time=moment(fields.get("60") or fields["52"]),
             fix_session=session,
@@ -99,8 +104,33 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
 
 
 def final_of(report: ExecutionReport) -> Status | None:
-    """How the order ends with this report; a rejected cancellation ends nothing."""
+    """How the order ends with this report; a rejected cancellation ends nothing, nor does the end of a day."""
     return None if report.exec_type is ExecType.CANCEL_REJECTED else _FINAL.get(report.ord_status)
+
+
+def final_in(fields: Mapping[str, str]) -> Status | None:
+    """How the order ends with this message of the engine, if it does. One that is done for the day ends only when the
+    message says by its TimeInForce that it does not go on the next day."""
+    status = _STATUSES.get(fields.get("39", ""))
+    if status is None or fields["35"] == CANCEL_REJECT:
+        return None
+    if status is OrdStatus.DONE_FOR_DAY:
+        return None if fields.get("59", "1") in _GO_ON else Status.EXPIRED
+    return _FINAL.get(status)
+
+
+def raw_of(fields: Mapping[str, str]) -> bytes:
+    """The message for people, of its fields."""
+    return SOH.join(f"{tag}={value}" for tag, value in fields.items()).encode(errors="replace")
+
+
+def filled_in(fields: Mapping[str, str]) -> Decimal:
+    """CumQty; 0 where it cannot be read."""
+    try:
+        filled = Decimal(fields.get("14") or 0)
+    except InvalidOperation:
+        return _ZERO
+    return filled if filled.is_finite() else _ZERO
 
 
 def is_over(ord_status: str) -> bool:

@@ -6,6 +6,7 @@ is not counted was never sent, and its number will be another message's.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from pathlib import Path
 from feedline.errors import ConfigurationError
 from feedline.orders.fix.dictionary import BEGIN_STRING
 
-# So many of the last messages are looked at: far more than a gateway may have unanswered.
-LOOK_BACK = 200_000
+# So much of the end of the list of messages is looked at: some 300,000 of them, far more than a gateway may have
+# unanswered. A store grows for as long as its session is not reset.
+LOOK_BACK_BYTES = 8 << 20
 _ENTRY = re.compile(rb"(\d+),(\d+),(\d+) ")
 _PLACE = re.compile(rb"\x019701=(\d+)\x019702=(\d+)\x01")
 
@@ -53,6 +55,13 @@ class StoreFiles:
                 file=str(self.part("seqnums")),
             ) from error
 
+    def is_longer(self) -> bool:
+        """Whether it has more messages than are looked at: an event without a number may have an older one."""
+        try:
+            return self.part("header").stat().st_size > LOOK_BACK_BYTES
+        except FileNotFoundError:
+            return False
+
     def numbered(self) -> dict[tuple[int, int], int]:
         """By partition and offset of an event the number that it has, of the last messages."""
         found: dict[tuple[int, int], int] = {}
@@ -64,15 +73,23 @@ class StoreFiles:
 
     def _messages(self) -> Iterator[tuple[int, bytes]]:
         try:
-            entries = _ENTRY.findall(self.part("header").read_bytes())
+            entries = _ENTRY.findall(self._last_entries())
             body = self.part("body").open("rb")
         except FileNotFoundError:
             return
         limit = self.next_number()
         # The last entry of a number counts: a message that was not counted has left its number to another.
-        places = {int(number): (int(at), int(size)) for number, at, size in entries[-LOOK_BACK:]}
+        places = {int(number): (int(at), int(size)) for number, at, size in entries}
         with body:
             for number, (at, size) in places.items():
                 if number < limit:
                     body.seek(at)
                     yield number, body.read(size)
+
+    def _last_entries(self) -> bytes:
+        with self.part("header").open("rb") as header:
+            size = header.seek(0, os.SEEK_END)
+            header.seek(max(0, size - LOOK_BACK_BYTES))
+            found = header.read()
+        # The first one may have lost its beginning.
+        return found if size <= LOOK_BACK_BYTES else found.partition(b" ")[2]

@@ -15,12 +15,15 @@ STATUS_TOO_OLD_S = 30.0
 
 
 class Telemetry(Collector):
-    """A collector for Prometheus, and what is wrong. stall_s: lag without progress for so long is a stall."""
+    """A collector for Prometheus, and what is wrong. stall_s: lag without progress for so long is a stall; park_s: of
+    one partition among others only after so much longer, as an event may wait there for an earlier one."""
 
-    def __init__(self, status: Callable[[], GatewayStatus], stall_s: float) -> None:
-        self._status, self._stall_s = status, stall_s
+    def __init__(self, status: Callable[[], GatewayStatus], stall_s: float, park_s: float = 0.0) -> None:
+        self._status, self._stall_s, self._park_s = status, stall_s, park_s
         self._off_since: float | None = None
         self._moved: tuple[tuple[int, ...], float] = ((), time.monotonic())
+        # By partition, how far it is and since when.
+        self._stood: dict[int, tuple[int, float]] = {}
 
     def problems(self) -> list[str]:
         """A sentence each; nothing when all is well."""
@@ -38,7 +41,21 @@ class Telemetry(Collector):
             found.append(
                 f"{status.lag:,} events lie on the topic and none was answered for {now - self._moved[1]:.0f} s"
             )
-        return found
+        stalls = [*self._stalls(status, now)]
+        return found or stalls
+
+    def _stalls(self, status: GatewayStatus, now: float) -> Iterator[str]:
+        """Partitions that stand still while others go on."""
+        before, self._stood = self._stood, {}
+        for one in status.partitions:
+            place, since = before.get(one.partition, (-1, now))
+            since = since if one.lag and one.committed == place else now
+            self._stood[one.partition] = one.committed, since
+            if now - since > self._stall_s + self._park_s:
+                yield (
+                    f"partition {one.partition} stands at offset {one.committed:,} for {now - since:.0f} s, "
+                    f"with {one.lag:,} events: the engine has not answered that one"
+                )
 
     def collect(self) -> Iterator[Metric]:
         status, session = self._status(), self._status().name

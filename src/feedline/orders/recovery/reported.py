@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from feedline.consumer.spans import read_spans
 from feedline.errors import CorruptBatchError
 from feedline.kafka.admin import offsets_at, watermarks
 from feedline.orders.fix.reports import final_of
-from feedline.orders.model import ExecutionReport, decode_report
+from feedline.orders.model import ExecType, ExecutionReport, decode_report
 from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
 from feedline.settings import Settings
+
+# The clocks of gateways, brokers and engine may differ by so much.
+CLOCKS = timedelta(minutes=10)
+# What an engine says first of an event.
+_FIRST = frozenset({
+    ExecType.NEW, ExecType.PENDING_NEW, ExecType.REPLACED, ExecType.PENDING_REPLACE, ExecType.PENDING_CANCEL,
+    ExecType.REJECTED, ExecType.CANCEL_REJECTED,
+})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -51,4 +59,26 @@ def reported_since(
             of_order.take(decode_report(message.value()))
         except CorruptBatchError:
             continue
+    return found
+
+
+def answered_since(settings: Settings, topics: OrderTopics, since: datetime) -> set[tuple[str, int]]:
+    """Order and sequence of the events that the engine has answered since then, by its clock or by the gateways'.
+
+    Of fills and ends only those of a cancellation count: an order that rests may be filled or end long after its first
+    answer. Raises BrokerUnavailableError.
+    """
+    kafka = settings.acting_as("recovery").kafka
+    starts = offsets_at(kafka, topics.executions, since - CLOCKS)
+    ends = {partition: high for partition, (_, high) in watermarks(kafka, topics.executions, starts).items()}
+    spans = {partition: (start, ends[partition]) for partition, start in starts.items()}
+    found = set()
+    for message in read_spans(kafka, topics.executions, spans, group=RECOVERY_GROUP):
+        try:
+            report = decode_report(message.value())
+        except CorruptBatchError:
+            continue
+        is_answer = report.exec_type in _FIRST or (report.exec_type is ExecType.CANCELED and report.sequence > 1)
+        if is_answer and (report.transact_time >= since or message.timestamp()[1] >= since.timestamp() * 1000):
+            found.add((report.order_id, report.sequence))
     return found

@@ -6,18 +6,18 @@ engine that has lost something. So a second run sends nothing that the first one
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from queue import Empty
 from typing import Any
 from uuid import uuid4
 
-from feedline.errors import RetriableError
+from feedline.errors import RetriableError, SchemaMismatchError
 from feedline.orders.fix import reports
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.dictionary import SOH, fields_of, mark_resend, parse
@@ -26,8 +26,10 @@ from feedline.orders.fix.outbox import Outbox
 from feedline.orders.model import EventKind
 from feedline.orders.recovery.reported import Reported, reported_since
 from feedline.orders.recovery.window import Sent, Window, sent_in
-from feedline.orders.topics import OrderTopics
+from feedline.orders.topics import GATEWAY_GROUP, OrderTopics
 from feedline.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 LOGON_S = 20.0
 # So many questions or orders are unanswered at once.
@@ -40,6 +42,7 @@ class Outcome(StrEnum):
     """What became of an event of the window."""
 
     KNOWN = "the engine has it"
+    NOT_DUE = "not sent yet, and left to the gateways"
     WOULD_SEND = "would be sent again"
     TAKEN = "sent again and answered"
     REFUSED = "sent again and refused"
@@ -82,18 +85,19 @@ def recover(
     answer_s: float = 60.0,
     stay_s: float = 0.0,
     lost_reports: bool = False,
+    gateways: str = GATEWAY_GROUP,
 ) -> list[Recovered]:
     """What became of every event of the window, each order's in sequence. answer_s: how long any answer is waited for;
     stay_s: how long the reports of the window's orders are taken afterwards, until all are over: what the engine says
     of an order that this session brought back comes to this session. lost_reports: of an order whose first event is in
     the window, and of which the engine tells more than was published, the reports are asked for again; not of one with
-    an event that waits for its answer.
+    an event that waits for its answer. gateways: their consumer group; what none of them has sent yet is left to them.
 
     Disturbs no live flow: it has a FIX session of its own, joins no group and commits nothing. Reports that come go to
     the topic of executions. Raises RetriableError when the engine does not answer.
     """
     held = partial(parse, sender=connection.name, target=connection.target)
-    events = sent_in(settings, topics, window, held)
+    events = sent_in(settings, topics, window, held, gateways)
     if not events:
         return []
     acting = settings.acting_as("recovery")
@@ -102,13 +106,14 @@ def recover(
     try:
         _await_logon(connection)
         run = _Run(connection, outbox, held, answer_s)
-        missing = run.ask(events)
+        missing = run.ask([one for one in events if one.is_sent])
         if not dry_run:
             run.send([one for one in events if one.name in missing])
         if lost_reports:
             run.ask_for_reports(events, partial(reported_since, settings, topics, window.start), dry_run=dry_run)
         if not dry_run:
             run.stay({one.taken.event.order_id for one in events}, stay_s)
+        run.take_what_waits()
         done = [run.outcome(one, dry_run=dry_run) for one in events]
         if not outbox.flush(answer_s):
             raise RetriableError("the broker has not acknowledged every execution report: run it again")
@@ -236,6 +241,11 @@ class _Run:
         while time.monotonic() < deadline and any(map(self._is_open, orders)):
             self._take()
 
+    def take_what_waits(self) -> None:
+        """What the engine has said by now."""
+        while not self._connection.reports.empty():
+            self._take()
+
     def _is_open(self, order_id: str) -> bool:
         told = (self._answers.stands.get(order_id), self._answers.reported.get(order_id))
         return not any(one is not None and one.is_over for one in told)
@@ -244,6 +254,8 @@ class _Run:
         told = self._answers
         order_id = one.taken.event.order_id
         is_open = self._is_open(order_id)
+        if not one.is_sent:
+            return Recovered(one, Outcome.NOT_DUE)
         if one.name not in told.unknown:
             return Recovered(one, self._known_outcome(order_id, dry_run=dry_run), is_open=is_open)
         if dry_run:
@@ -292,18 +304,32 @@ class _Run:
             is_known = fields.get("103") != _UNKNOWN_ORDER
             (told.known if is_known else told.unknown).add(name)
             if is_known:
-                stands = Reported(Decimal(fields.get("14") or 0), reports.is_over(fields.get("39", "")))
+                stands = Reported(reports.filled_in(fields), reports.is_over(fields.get("39", "")))
                 told.stands.setdefault(name.rpartition("-")[0], Reported()).add(stands)
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
-        report = reports.report_of(fields, self._connection.name)
-        told.reported.setdefault(report.order_id, Reported()).take(report)
         rejected = fields["35"] == reports.CANCEL_REJECT
         kind = self._sent.get(name)
-        if kind is not None and reports.answers(report, kind):
-            refused = rejected or fields.get("150") == "8"
-            (told.refused if refused else told.taken).setdefault(name, fields.get("58", ""))
+        try:
+            report = reports.report_of(fields, self._connection.name)
+            value = self._outbox.encode(report)
+        except SchemaMismatchError as problem:
+            # As a gateway has it: kept as it came, and an answer all the same.
+            logger.error("a report of %s cannot be read: %s", name, problem)  # noqa: TRY400 - all is in the sentence
+            order_id = name.rpartition("-")[0]
+            says = Reported(reports.filled_in(fields), reports.final_in(fields) is not None)
+            told.reported.setdefault(order_id, Reported()).add(says)
+            self._note(name, fields, is_answer=kind is not None)
+            self._outbox.refuse_report(order_id, reports.raw_of(fields), str(problem), lambda: None)
+            return
+        told.reported.setdefault(report.order_id, Reported()).take(report)
+        self._note(name, fields, is_answer=kind is not None and reports.answers(report, kind))
         if not (rejected and fields.get("102") == "1"):
             # That it does not know the order is no report of it: the event is not booked.
-            self._outbox.report(report, self._outbox.encode(report), None, lambda: None)
+            self._outbox.report(report, value, None, lambda: None)
+
+    def _note(self, name: str, fields: Mapping[str, str], *, is_answer: bool) -> None:
+        if is_answer:
+            refused = fields["35"] == reports.CANCEL_REJECT or fields.get("150") == "8"
+            (self._answers.refused if refused else self._answers.taken).setdefault(name, fields.get("58", ""))

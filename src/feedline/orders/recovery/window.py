@@ -1,31 +1,39 @@
-"""Which events lie on the topic in a span of time, as the gateways would have sent them."""
+"""Which events of the topic the engine may have lost in a span of time, as the gateways would have sent them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from feedline.consumer.spans import read_spans
 from feedline.errors import ConfigurationError, CorruptBatchError, SchemaMismatchError
 from feedline.kafka.admin import admin_client, offsets_at, partition_count, watermarks
+from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Taken
+from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
-from feedline.orders.fix.states import read_states
+from feedline.orders.fix.states import Held, read_states
+from feedline.orders.recovery.reported import CLOCKS, answered_since
 from feedline.orders.refused import refused_places
 from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
 from feedline.settings import Settings
 
-READ_WITHIN_S = 60.0
+READ_WITHIN_S, REQUEST_S = 60.0, 10.0
+# How far before the window's start events are looked for that were answered in it, step by step; then all there are.
+_BEFORE = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(days=4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """start, end: times of entry, with a zone; end: None for now; order_id: of one order only."""
+    """start, end: with a zone. Of the events that were entered before `end`, None for now, those that were entered or
+    answered from `start` on, or have no answer; order_id: of one order only."""
 
     start: datetime
     end: datetime | None = None
@@ -43,7 +51,8 @@ class Window:
 class Sent:
     """An event that a gateway has sent, or will. entered_ms: when it was entered; standing, terms: under which sequence
     and with which terms the engine had the order then; body: its FIX message as it was; is_answered: whether the
-    gateways have the engine's answer to it."""
+    gateways have the engine's answer to it; is_sent: whether one may have sent it. What none has sent, one will,
+    unmarked."""
 
     taken: Taken
     entered_ms: int
@@ -52,26 +61,38 @@ class Sent:
     terms: str
     body: str
     is_answered: bool
+    is_sent: bool = True
 
 
-def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Callable[[str], Any]) -> list[Sent]:
-    """The events of the window, each order's in sequence, without repeats and without what was refused.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the gateways are on a partition: below `done` nothing is left to do, from `intended` on nothing has been
+    sent."""
 
-    Joins no group and commits nothing. Raises BrokerUnavailableError, RegistryUnavailableError, ConfigurationError.
+    done: int = 0
+    intended: int = 0
+
+    def perhaps_sent(self, offset: int, sequence: int, held: Held | None) -> bool:
+        """Of an event that lies there. held: its order as far as the engine has answered. What comes behind an
+        amendment or a cancellation that has no answer is held back below the intent too."""
+        answered = 0 if held is None else held.state.sequence - held.state.status.is_pending
+        return offset < self.done or (offset < self.intended and sequence <= max(answered, 1) + 1)
+
+
+def sent_in(
+    settings: Settings, topics: OrderTopics, window: Window, parse: Callable[[str], Any], gateways: str
+) -> list[Sent]:
+    """The events of the window, each order's in sequence, without repeats and without what was refused. gateways: their
+    consumer group.
+
+    Joins no group and commits nothing. Raises BrokerUnavailableError, RegistryUnavailableError, and ConfigurationError
+    also when the group has committed nothing.
     """
     acting = settings.acting_as("recovery")
-    reader = EventReader(acting.registry, f"{topics.out}-value")
-    refused = refused_places(acting.kafka, topics)
-    taken: dict[tuple[str, int], tuple[Taken, int]] = {}
-    for message in _messages(acting.kafka, topics.out, window):
-        other = window.order_id is not None and message.key() != window.order_id.encode()
-        if other or (message.partition(), message.offset()) in refused:
-            continue
-        try:
-            one = reader.read(message)
-        except CorruptBatchError:
-            continue
-        taken.setdefault((one.event.order_id, one.event.sequence), (one, message.timestamp()[1]))
+    # Before anything else: what is sent while we look is not taken for lost.
+    progress = progress_of(acting.kafka, topics.out, gateways)
+    answered = {one for one in answered_since(settings, topics, window.start) if window.order_id in (None, one[0])}
+    taken = _entered(settings, topics, window, progress, answered)
     states = read_states(acting.kafka, topics.states, sorted({one.partition for one, _ in taken.values()}))
     held_by_order = {order_id: held for of_one in states.values() for order_id, held in of_one.items()}
     terms = {order_id: held.terms for order_id, held in held_by_order.items()}
@@ -90,19 +111,82 @@ def sent_in(settings: Settings, topics: OrderTopics, window: Window, parse: Call
         except SchemaMismatchError:
             continue
         is_answered = held is not None and held.state.sequence >= sequence and not held.state.status.is_pending
+        early = entered < window.start.timestamp() * 1000
+        if early and is_answered and (order_id, sequence) not in answered:
+            continue
+        is_sent = is_answered or progress[one.partition].perhaps_sent(one.offset, sequence, held)
         name = cl_ord_id(order_id, sequence)
-        found.append(Sent(one, entered, name, standing, terms.get(order_id, asked), body, is_answered))
+        found.append(Sent(one, entered, name, standing, terms.get(order_id, asked), body, is_answered, is_sent))
         if sequence not in rejected:
             terms[order_id] = asked
     return found
 
 
-def _messages(kafka: Mapping[str, Any], topic: str, window: Window) -> Iterator[Message]:
-    starts = offsets_at(kafka, topic, window.start)
+def progress_of(kafka: Mapping[str, Any], topic: str, gateways: str) -> dict[int, Progress]:
+    """By partition, as the gateways' group has it. Raises BrokerUnavailableError; ConfigurationError when it has
+    nothing, as one that no gateway was ever in."""
+    asked = [TopicPartition(topic, number) for number in range(partition_count(admin_client(kafka), topic))]
+    consumer = Consumer(consumer_config(kafka, group_id=gateways))
+    try:
+        committed = consumer.committed(asked, timeout=REQUEST_S)
+    except KafkaException as error:
+        raise translate(error.args[0], topic=topic) from error
+    finally:
+        consumer.close()
+    if all(place.offset < 0 for place in committed):
+        raise ConfigurationError(
+            f"no gateway of the group {gateways} has sent anything of {topic}: give the gateways' group with --group"
+        )
+    return {place.partition: Progress(max(place.offset, 0), Intent.of(place.metadata).end) for place in committed}
+
+
+def _entered(
+    settings: Settings,
+    topics: OrderTopics,
+    window: Window,
+    progress: Mapping[int, Progress],
+    answered: Collection[tuple[str, int]],
+) -> dict[tuple[str, int], tuple[Taken, int]]:
+    """By order and sequence the events from the window's start on, or from the first that may not be answered, and when
+    each was entered; and as far back as they can be found, those that were answered since."""
+    acting = settings.acting_as("recovery")
+    kafka, topic = acting.kafka, topics.out
+    reader, refused = EventReader(acting.registry, f"{topic}-value"), refused_places(kafka, topics)
+    before_ms = sys.maxsize if window.end is None else window.end.timestamp() * 1000
+    found: dict[tuple[str, int], tuple[Taken, int]] = {}
+
+    def read(starts: Mapping[int, int], ends: Mapping[int, int], orders: Collection[bytes] | None) -> None:
+        spans = {partition: (start, ends[partition]) for partition, start in starts.items()}
+        for message in read_spans(kafka, topic, spans, group=RECOVERY_GROUP, timeout_s=READ_WITHIN_S):
+            other = orders is not None and message.key() not in orders
+            entered = message.timestamp()[1]
+            if other or entered >= before_ms or (message.partition(), message.offset()) in refused:
+                continue
+            try:
+                one = reader.read(message)
+            except CorruptBatchError:
+                continue
+            key = (one.event.order_id, one.event.sequence)
+            # Of what lies there twice the first counts.
+            if key not in found or one.offset < found[key][0].offset:
+                found[key] = one, entered
+
+    marks = watermarks(kafka, topic, progress)
+    ends = {partition: high for partition, (_, high) in marks.items()}
     if window.end is not None:
-        ends = offsets_at(kafka, topic, window.end)
-    else:
-        marks = watermarks(kafka, topic, range(partition_count(admin_client(kafka), topic)))
-        ends = {partition: high for partition, (_, high) in marks.items()}
-    spans = {partition: (start, ends[partition]) for partition, start in starts.items()}
-    return read_spans(kafka, topic, spans, group=RECOVERY_GROUP, timeout_s=READ_WITHIN_S)
+        # By clocks that differ something may lie behind what was entered later.
+        ends = offsets_at(kafka, topic, window.end + CLOCKS)
+    starts = offsets_at(kafka, topic, window.start)
+    starts = {number: max(marks[number][0], min(start, progress[number].done)) for number, start in starts.items()}
+    read(starts, ends, None if window.order_id is None else {window.order_id.encode()})
+    for reach in (*_BEFORE, None):
+        orders = {order_id.encode() for order_id, sequence in answered if (order_id, sequence) not in found}
+        if not orders:
+            break
+        earlier = {number: low for number, (low, _) in marks.items()}
+        if reach is not None:
+            since = offsets_at(kafka, topic, window.start - reach)
+            earlier = {number: max(low, min(since[number], starts[number])) for number, low in earlier.items()}
+        read(earlier, starts, orders)
+        starts = earlier
+    return found

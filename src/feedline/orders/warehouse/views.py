@@ -11,8 +11,8 @@ from feedline.warehouse.view_definitions import marked
 
 _ORDERS = "FEEDLINE.ORDERS"
 
-# Once an order has one of these it keeps it, whatever report comes late.
-FINAL_STATUSES = ("FILLED", "CANCELED", "REJECTED", "EXPIRED", "DONE_FOR_DAY")
+# Once an order has one of these it keeps it, whatever report comes late. One that is done for the day may go on.
+FINAL_STATUSES = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
 _FINAL = ", ".join(f"'{status}'" for status in FINAL_STATUSES)
 
 _ORDERS_VIEW = f"""CREATE OR REPLACE VIEW {_ORDERS}.ORDERS

@@ -1,0 +1,80 @@
+"""From where the engine is asked again after a kill: never above a report that was received and is not durable."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedline.orders.fix.connection import Connection
+from feedline.orders.fix.dictionary import parse
+from feedline.orders.fix.session_policy import SessionPolicy
+
+
+class Session:
+    """Counts as QuickFIX does, in a thread of its own: a message is handed over first. arrives: what comes just when
+    it is asked for its number."""
+
+    def __init__(self):
+        self.expected, self.arrives = 7, []
+
+    def getExpectedTargetNum(self):  # noqa: N802
+        now = self.expected
+        for arrive in self.arrives:
+            arrive()
+        return now
+
+
+@pytest.fixture
+def connection(tmp_path):
+    made = Connection(SessionPolicy(sender="GATEWAY-1", targets=("ENGINE",), folder=tmp_path, port=9_900))
+    made._session = Session()
+    return made
+
+
+def receive(connection, number=None, body="35=8\x0137=x\x0117=e\x01150=0\x0139=0\x0111=o-1\x0154=1\x0155=A\x01"):
+    session = connection._session
+    message = parse(body + "151=0\x0114=0\x016=0\x01" * body.startswith("35=8"), "ENGINE", "GATEWAY-1")
+    message.getHeader().setField(34, str(number or session.expected))
+    if body.startswith("35=8"):
+        connection.fromApp(message, None)
+    else:
+        connection.fromAdmin(message, None)
+    if number is None:
+        session.expected += 1
+
+
+def asked_from(connection, pending=None):
+    connection.durable(pending)
+    return connection._watermark.read()
+
+
+def test_a_report_that_waits_to_be_taken_is_asked_for_again(connection):
+    receive(connection)
+    receive(connection)
+    assert asked_from(connection) == 7
+    connection.reports.get()
+    assert asked_from(connection) == 8
+    assert asked_from(connection, pending=7) == 7
+    connection.reports.get()
+    assert asked_from(connection) == 9
+
+
+def test_a_report_that_comes_just_when_that_is_noted_is_asked_for_again(connection):
+    connection._session.arrives = [lambda: receive(connection)]
+    assert asked_from(connection) == 7
+
+
+@pytest.mark.parametrize("kind", ["35=A\x0198=0\x01108=30\x01", "35=5\x01", "35=2\x017=1\x0116=0\x01"])
+def test_a_message_with_a_number_too_high_hides_nothing_of_what_is_missing_before_it(connection, kind):
+    receive(connection, number=400, body=kind)
+    assert asked_from(connection) == 7
+
+
+def test_what_is_received_while_it_stops_is_asked_for_again(connection):
+    """The group's last callbacks still note what is durable then."""
+    receive(connection)
+    connection.reports.get()
+    connection.stop()
+    receive(connection)
+    receive(connection)
+    assert connection.reports.empty()
+    assert asked_from(connection) == 8

@@ -1,0 +1,98 @@
+"""Recovery brings back what the engine has lost, and nothing that it never had."""
+
+from __future__ import annotations
+
+from queue import Queue
+
+import pytest
+from tests.unit.orders.orders_made import event
+from tests.unit.orders.test_pending_events import checked
+
+from feedline.orders.fix.dictionary import fields_of
+from feedline.orders.fix.holding import Taken
+from feedline.orders.fix.messages import message_of, terms_of
+from feedline.orders.fix.states import Held
+from feedline.orders.model import Accepted, EventKind, apply, encode_report, facts_of
+from feedline.orders.recovery.run import Outcome, _Run
+from feedline.orders.recovery.window import Progress, Sent
+
+NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
+FAR = Progress(done=40, intended=60)
+
+
+def held(answered: int) -> Held:
+    """An order of which the engine has answered so many events."""
+    stands, terms = None, terms_of(event(1, NEW))
+    for sequence, kind in enumerate([NEW, *[AMEND] * (answered - 1)], start=1):
+        verdict = apply(stands and stands.state, facts_of(event(sequence, kind)))
+        assert isinstance(verdict, Accepted)
+        stands = (stands or Held(verdict.state, terms)).after(verdict.state, sequence)
+        stands = stands.answered(sequence, rejected=False, asked=terms)
+    assert stands is not None
+    return stands
+
+
+@pytest.mark.parametrize(
+    ("offset", "sequence", "answered", "may_be"),
+    [
+        (39, 7, 0, True),
+        (59, 1, 0, True),
+        (60, 1, 0, False),
+        (50, 2, 0, True),
+        (50, 3, 0, False),
+        (50, 2, 1, True),
+        (50, 4, 3, True),
+        (50, 5, 3, False),
+    ],
+)
+def test_what_no_gateway_has_sent_is_left_to_the_gateways(offset, sequence, answered, may_be):
+    """Beyond what they were about to send, and behind an amendment or a cancellation that is not answered."""
+    assert FAR.perhaps_sent(offset, sequence, held(answered) if answered else None) is may_be
+
+
+def test_what_they_have_refused_moves_their_place_and_not_what_they_were_about_to_send():
+    assert Progress(done=70, intended=60).perhaps_sent(65, 1, None)
+    assert not Progress().perhaps_sent(0, 1, None)
+
+
+class Engine:
+    """The session and the broker too: it has nothing, and answers what it is sent with this report."""
+
+    name = "RECOVERY"
+
+    def __init__(self, **report):
+        self.reports, self.report_of_it, self.published, self.errors = Queue(), report, [], []
+
+    def send(self, message):
+        sent = fields_of(message.toString())
+        said = {"35": "8", "34": "7", "52": "20261120-14:05:00", "11": sent["11"], "17": "e", "37": "x", "14": "0"}
+        if sent["35"] == "H":
+            self.reports.put({**said, "150": "I", "39": "8", "103": "5", "790": sent["790"]})
+        else:
+            self.reports.put({**said, "151": "0", "6": "0", **self.report_of_it})
+
+    def serve(self):
+        pass
+
+    def encode(self, report):
+        return encode_report(report, 1)
+
+    def report(self, report, _value, _trace, _then):
+        self.published.append(report.exec_id)
+
+    def refuse_report(self, order_id, raw, _reason, _then):
+        self.errors.append((order_id, fields_of(raw.decode())["31"]))
+
+
+def test_a_report_that_cannot_be_read_is_kept_and_recovery_goes_on():
+    made = event(1, NEW)
+    taken = Taken(3, 40, made, facts_of(made), b"", b"", [])
+    terms = terms_of(made)
+    one = Sent(taken, 0, f"{made.order_id}-1", 0, terms, message_of(made, terms, 0, 3, 40), is_answered=True)
+    engine = Engine(**{"150": "F", "39": "2", "32": "3", "31": "33.33333333", "14": "3"})
+    run = _Run(engine, engine, checked, 5.0)
+    assert run.ask([one]) == {one.name}
+    run.send([one])
+    told = run.outcome(one, dry_run=False)
+    assert (told.outcome, told.is_open) == (Outcome.TAKEN, False)
+    assert (engine.errors, engine.published) == ([(made.order_id, "33.33333333")], [])
