@@ -14,12 +14,14 @@ from feedline.consumer.messages import headers_of
 from feedline.orders.topics import OrderTopics
 
 Place = tuple[int, int]
+# The code of a message of the engine that could not be read.
+REPORT_REFUSED = "ReportRefused"
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedMessage:
     """sequence: of the event, as far as the message tells; code, reason: why; topic, partition, offset: where it lies,
-    empty and -1 for a message of the engine."""
+    empty and -1 for a message of the engine; exec_id: the id that such a message has as an execution."""
 
     key: str
     sequence: str
@@ -29,6 +31,7 @@ class RefusedMessage:
     partition: int
     offset: int
     refused_at: datetime
+    exec_id: str = ""
 
 
 def refusal_headers(code: str, reason: str, origin: Origin) -> list[tuple[str, bytes]]:
@@ -47,18 +50,27 @@ def refused_messages(kafka: Mapping[str, Any], topics: OrderTopics) -> Iterator[
     """
     for message in error_messages(kafka, topics.error):
         headers, key = list(headers_of(message) or ()), message.key()
+        code = header(headers, "errorCode") or ""
         yield RefusedMessage(
             key=key.decode(errors="replace") if isinstance(key, bytes) else key or "",
             sequence=header(headers, "sequence") or "",
-            code=header(headers, "errorCode") or "",
+            code=code,
             reason=header(headers, "reason") or "",
             topic=header(headers, "originalTopic") or "",
             partition=int(header(headers, "originalPartition") or -1),
             offset=int(header(headers, "originalOffset") or -1),
             refused_at=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
+            exec_id=_exec_id(message.value()) if code == REPORT_REFUSED else "",
         )
 
 
 def refused_places(kafka: Mapping[str, Any], topics: OrderTopics) -> set[Place]:
     """Partition and offset on `orders.out` of the events that were refused, by whoever refused them."""
     return {(one.partition, one.offset) for one in refused_messages(kafka, topics) if one.topic == topics.out}
+
+
+def _exec_id(raw: bytes | str | None) -> str:
+    """Of a message of the engine, as `feedline.orders.fix.reports` makes the id of what it can read."""
+    text = raw.decode(errors="replace") if isinstance(raw, bytes) else raw or ""
+    fields = dict(part.partition("=")[::2] for part in text.split("\x01"))
+    return f"{fields.get('11', '')}/cancel-rejected" if fields.get("35") == "9" else fields.get("17", "")

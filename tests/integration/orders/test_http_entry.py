@@ -99,11 +99,11 @@ def test_a_life_over_http_leaves_in_sequence(service, stack, topics):
 CANCEL = {"accountId": BODY["accountId"], "product": BODY["product"]}
 
 
-def answer_cancellation(kafka, topics, order_id, status):
-    """As the gateway does when the engine has answered the order's last event."""
+def answer_cancellation(kafka, topics, order_id, status, events=None):
+    """As the gateway does when the engine has answered the order's last event; events: only so many are answered."""
     mine = [one for one in messages_of(kafka, topics.out) if one.key() == order_id.encode()]
     state = None
-    for one in mine:
+    for one in mine[:events]:
         state = apply(state, facts_of(decode_event(one.value()))).state
     producer = Producer(producer_config(kafka))
     value = Held(replace(state, status=status), "").encode()
@@ -126,6 +126,23 @@ def test_what_follows_a_cancellation_waits_until_the_engine_has_answered(service
         assert answer.status_code == 201, answer.text
     else:
         assert (answer.status_code, "CANCELLED" in answer.json()["detail"]) == (409, True)
+
+
+def test_what_follows_a_cancellation_of_an_order_that_was_filled_before_is_refused_not_told_to_come_again(
+    service, stack, topics
+):
+    """The gateway refuses such a cancellation, so no answer to it ever comes."""
+    order_id = service.post("/orders", content=body()).json()["orderId"]
+    assert service.delete(f"/orders/{order_id}", params={**CANCEL, "sequence": 2}).status_code == 201
+    answer_cancellation(stack.settings.kafka, topics, order_id, Status.FILLED, events=1)
+    answer = service.put(f"/orders/{order_id}", json={**BODY, "sequence": 3})
+    assert (answer.status_code, "FILLED" in answer.json()["detail"], "pendingSequence" in answer.json()) == (
+        409,
+        True,
+        False,
+    )
+    again = service.delete(f"/orders/{order_id}", params={**CANCEL, "sequence": 2})
+    assert again.status_code == 200
 
 
 def test_an_order_older_than_what_an_instance_reads_back_is_found(instance, stack, topics):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from feedline.errors import ValidationFailedError
 from feedline.kafka.config import producer_config
 from feedline.orders.model import EventKind, ExecType, OrdStatus
 from feedline.orders.reconcile.books import reconcile
+from feedline.orders.warehouse.rows import EXCHANGE_ZONE
 
 DAY = date.fromisoformat(BUSINESS_DATE)
 TRADE, FULL, PART = ExecType.TRADE, OrdStatus.FILLED, OrdStatus.PARTIALLY_FILLED
@@ -36,9 +38,9 @@ def day(bench):
     return bench, orders
 
 
-def books(bench, **options):
+def books(bench, day=DAY, **options):
     bench.load()
-    return reconcile(bench.settings, bench.connection, DAY, topics=bench.topics, **options)
+    return reconcile(bench.settings, bench.connection, day, topics=bench.topics, **options)
 
 
 def wrong(found):
@@ -80,6 +82,28 @@ def test_an_event_without_an_answer_is_named_until_it_is_refused_with_a_reason(d
     assert [(one["code"], one["sequence"], one["offset"]) for one in document["refusals"]] == [
         ("OrderRefused", "1", offset)
     ]
+
+
+def test_what_no_day_s_books_have_seen_is_named_until_it_is_settled_and_not_for_ever(day):
+    """Events of yesterday's evening and of a date to come, and a report that the gateway could not read."""
+    bench, (_, _, partly) = day
+    today = datetime.now(EXCHANGE_ZONE).date()
+    late, ahead = bench.order_id(), bench.order_id()
+    for order_id, days in ((late, -1), (ahead, 40)):
+        bench.publish(replace(event(order_id), transact_time=datetime.now(UTC) + timedelta(days=days)))
+    raw = f"35=8\x0111={partly}-1\x0117={partly}-1/2\x016=189.2500001".encode()
+    producer = Producer(producer_config(bench.settings.kafka))
+    producer.produce(bench.topics.error, raw, partly, headers=[("errorCode", "ReportRefused"), ("reason", "AvgPx")])
+    assert producer.flush(60) == 0
+    producer.close()
+    unseen = {
+        ("sending", "events of other dates, not answered nor refused"): {late, ahead},
+        ("executions", "reports that could not be read"): {partly},
+    }
+    assert wrong(books(bench, today)) == unseen
+    assert wrong(books(bench, today + timedelta(days=7))) == {}
+    bench.publish(report(late, 1), report(ahead, 1), report(partly, 2))
+    assert wrong(books(bench, today)) == {}
 
 
 def settings_of(bench, folder):

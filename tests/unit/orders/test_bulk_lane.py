@@ -59,6 +59,17 @@ def test_every_order_goes_in_sequence_whatever_comes_first(arriving, waits):
     assert made.progress.mark() == (len(arriving), "")
 
 
+def test_a_steady_flow_leaves_nothing_behind_of_orders_that_were_published():
+    made, gone = lane("100"), []
+    for number in range(1_000):
+        now = number * 0.01
+        made.take(taken(number, f"o{number}", 1), now)
+        gone += finish(made, now)
+    # Ten events wait at any moment: the schedule is never empty.
+    assert len(gone) >= 980
+    assert len(made._last_due) <= 11
+
+
 def test_a_long_delay_of_one_order_holds_up_no_other():
     made = lane("0..10000")
     for offset in range(200):

@@ -78,6 +78,7 @@ class Lane:
         # By when it is due, and then as it came.
         self._schedule: list[tuple[float, int, Due]] = []
         self._number = 0
+        # Of orders of which an event is still to be published: when the last one is due.
         self._last_due: dict[str, float] = {}
         # Parked events by order and sequence, with the time at which they are given up.
         self._parked: dict[str, dict[int, tuple[Taken, float]]] = {}
@@ -115,9 +116,12 @@ class Lane:
         self._give_up(now)
         found: list[Due] = []
         while self._schedule and self._schedule[0][0] <= now and len(found) < most:
-            found.append(heapq.heappop(self._schedule)[2])
-        if not self._schedule:
-            self._last_due.clear()
+            due = heapq.heappop(self._schedule)[2]
+            order_id = due.taken.facts.order_id if due.taken.facts else ""
+            # What comes of the order from now on is due no sooner by itself.
+            if self._last_due.get(order_id, now + 1) <= now:
+                del self._last_due[order_id]
+            found.append(due)
         return found
 
     def _accept(self, taken: Taken, facts: Facts, now: float) -> None:

@@ -248,16 +248,19 @@ class Desk:
         return await self._decided(facts)
 
     async def _decided(self, facts: Facts) -> Outcome | None:
-        """None unless the event follows a cancellation that the engine has not answered, or has taken."""
+        """None unless the event follows a cancellation that the engine has not answered or has taken, or one of an
+        order that was over before."""
         known = self._book.find(facts.order_id)
         if known is None or known.state.status is not Status.PENDING_CANCEL:
             return None
         cancelled = known.state.sequence
         stands = await self._past.state(facts.order_id, self._partition(facts.order_id))
         known = self._book.find(facts.order_id)
-        if stands is None or stands.sequence < cancelled:
+        # Of an order that was over before, the gateway refuses the cancellation: no answer to it ever comes.
+        over = stands is not None and stands.status.is_final
+        if stands is None or (stands.sequence < cancelled and not over):
             return Unanswered(cancelled)
-        if known is not None and known.state.sequence == stands.sequence:
+        if known is not None and (over or known.state.sequence == stands.sequence):
             self._book.put(facts.order_id, replace(known, state=replace(known.state, status=stands.status)))
         verdict = self._book.judge(facts)
         return verdict if isinstance(verdict, Refused | Parked) else None

@@ -80,10 +80,11 @@ class Past:
 
     def _events(self, order_id: str, partition: int, until: int) -> list[tuple[Facts, Place]]:
         topic, key = self._topics.out, order_id.encode()
-        low, high = watermarks(self._kafka, topic, [partition])[partition]
+        low, _ = watermarks(self._kafka, topic, [partition])[partition]
         found = []
-        # As the entry reads: its events are in no transaction, and must not be missed behind an open one of bulk entry.
-        span = {partition: (low, min(until, high))}
+        # As the entry reads: its events are in no transaction, and must not be missed behind an open one of bulk entry,
+        # where the topic ends for readers of what is committed.
+        span = {partition: (low, until)}
         for message in read_spans(self._kafka, topic, span, group=ENTRY_GROUP, uncommitted=True):
             if message.key() != key:
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from string import ascii_uppercase
@@ -24,6 +25,9 @@ from feedline.orders.model.events import (
 )
 
 MAX_SEQUENCE = 99_999
+# A time before or from there on is a default or a mistake of whoever wrote it, and its day none that anybody looks at.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+NO_TIME = f"must be a time from {EARLIEST.year} to {LATEST.year - 1}"
 # Instruments whose ISIN was looked at are remembered: far fewer are traded in a day.
 ISINS_KNOWN = 50_000
 # With a dash and a sequence behind it the id is a FIX ClOrdID.
@@ -69,6 +73,8 @@ def _event_faults(event: OrderEvent) -> Iterator[Fault]:
         yield Fault("sequence", f"must be 1 to {MAX_SEQUENCE}")
     if not _TEXT.fullmatch(event.account_id):
         yield Fault("accountId", "must be 1 to 64 printable ASCII characters")
+    if not EARLIEST <= event.transact_time < LATEST:
+        yield Fault("transactTime", NO_TIME)
     if event.kind is EventKind.CANCEL and event.order is not None:
         yield Fault("order", "a cancellation has none")
     if event.kind is not EventKind.CANCEL and event.order is None:

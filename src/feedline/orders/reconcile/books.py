@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from snowflake.connector import SnowflakeConnection
 
 from feedline.orders.reconcile.engine_side import engine_lines, read_engine_side
 from feedline.orders.reconcile.report import Line, Reconciliation, line
-from feedline.orders.refused import Place, refused_places
+from feedline.orders.refused import REPORT_REFUSED, Place, RefusedMessage, refused_messages
 from feedline.orders.topics import OrderTopics
+from feedline.orders.warehouse.judging import having
+from feedline.orders.warehouse.rows import EXCHANGE_ZONE
 from feedline.orders.warehouse.tables import EVENTS, EXECUTIONS, LEDGER, NOT_LOADED, ORDERS_SCHEMA, TABLES
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session
@@ -25,6 +27,9 @@ from feedline.warehouse.names import data_table, literal
 _CURRENT = data_table("ORDERS_CURRENT", ORDERS_SCHEMA)
 # What the engine says of a whole order.
 _OF_ORDER = "X.EXEC_TYPE NOT IN ('CANCEL_REJECTED', 'ORDER_STATUS')"
+# What no day's books have looked at is looked at for so long: more than lies between the books of two trading days, and
+# less than `orders.ERROR` keeps the reason of a refusal.
+LOOK_BACK, REASONS_KEPT = timedelta(days=5), timedelta(days=6)
 
 
 def reconcile(
@@ -41,13 +46,34 @@ def reconcile(
     is what its reports say. Raises WarehouseUnavailableError, BrokerUnavailableError, ConfigurationError.
     """
     names = topics or OrderTopics()
-    refused = refused_places(settings.acting_as("loader").kafka, names)
+    refused: set[Place] = set()
+    unread: list[RefusedMessage] = []
+    for one in refused_messages(settings.acting_as("loader").kafka, names):
+        if one.topic == names.out:
+            refused.add((one.partition, one.offset))
+        elif one.code == REPORT_REFUSED:
+            unread.append(one)
     day = _Day(Session(connection), business_date, names)
-    lines = [*day.loading(), *day.parked(refused), *day.sending(refused), *day.executions(), *day.states()]
+    lines = [
+        *day.loading(),
+        *day.parked(refused),
+        *day.sending(refused),
+        *day.of_other_dates(refused),
+        *day.executions(),
+        *day.unread(unread),
+        *day.states(),
+    ]
     if engine_folder is not None:
         sent = [(order_id, sequence) for order_id, sequence, place in day.events() if place not in refused]
         lines += engine_lines(read_engine_side(engine_folder), sent, day.exec_ids(), day.stands())
     return Reconciliation(business_date, tuple(lines))
+
+
+def looked_back(business_date: date, now: datetime) -> tuple[datetime, datetime]:
+    """From when to when (not included) something has come that the books of that date look at, whatever its own date:
+    nothing when the date is long ago."""
+    end = datetime.combine(business_date + timedelta(days=1), time(), EXCHANGE_ZONE)
+    return max(end - LOOK_BACK, now - REASONS_KEPT), end
 
 
 class _Day:
@@ -58,6 +84,7 @@ class _Day:
         self._out, self._executions = literal(topics.out), literal(topics.executions)
         self._topics = topics
         self._date = literal(business_date)
+        self._since, self._until = looked_back(business_date, datetime.now(UTC))
         self._orders = (
             f"SELECT ORDER_ID FROM {EVENTS.full_name} WHERE _BUSINESS_DATE = {self._date} AND _TOPIC = {self._out} "
             f"UNION SELECT ORDER_ID FROM {EXECUTIONS.full_name} "
@@ -95,13 +122,7 @@ class _Day:
     def sending(self, refused: set[Place]) -> Iterator[Line]:
         """Every accepted event has an answer of the engine or was refused with a reason."""
         events = self._rows(f"SELECT COUNT(*) {self._accepted()}")
-        unanswered = [
-            (str(order_id), (int(partition), int(offset)))
-            for order_id, partition, offset in self._rows(
-                f"SELECT E.ORDER_ID, E._PARTITION, E._OFFSET {self._accepted()} AND NOT EXISTS (SELECT 1 FROM "
-                f"{EXECUTIONS.full_name} X WHERE X.ORDER_ID = E.ORDER_ID AND X.SEQUENCE = E.SEQUENCE)"
-            )
-        ]
+        unanswered = self._unanswered(self._accepted())
         turned_away = [order_id for order_id, place in unanswered if place in refused]
         silent = [order_id for order_id, place in unanswered if place not in refused]
         accepted = int(events[0][0])
@@ -113,6 +134,24 @@ class _Day:
             "WHERE E.ORDER_ID = X.ORDER_ID AND E.SEQUENCE = X.SEQUENCE)"
         )
         yield line("sending", "executions of no accepted event", 0, len(orphans), orphans)
+
+    def of_other_dates(self, refused: set[Place]) -> Iterator[Line]:
+        """As `sending`, of the events that came in the last days with a date of their own whose books did not see them:
+        entered after the close, on a day without books, or with a time that is wrong."""
+        others = (
+            f"FROM {EVENTS.full_name} E WHERE E._BUSINESS_DATE <> {self._date} AND E._TOPIC = {self._out} "
+            f"AND E._LOADED_AT >= {literal(self._since)} AND E._LOADED_AT < {literal(self._until)}"
+        )
+        silent = [order_id for order_id, place in self._unanswered(others) if place not in refused]
+        yield line("sending", "events of other dates, not answered nor refused", 0, len(silent), silent)
+
+    def unread(self, reports: Sequence[RefusedMessage]) -> Iterator[Line]:
+        """Each report that the gateway could not read is missing until it has come again and was read."""
+        late = {(one.key, one.exec_id) for one in reports if self._since <= one.refused_at < self._until}
+        select = f"SELECT EXEC_ID FROM {EXECUTIONS.full_name}"
+        read = {exec_id for (exec_id,) in having(self._session, select, "EXEC_ID", {exec_id for _, exec_id in late})}
+        missing = [order_id or "(of no order)" for order_id, exec_id in late if exec_id not in read]
+        yield line("executions", "reports that could not be read", 0, len(missing), missing)
 
     def executions(self) -> Iterator[Line]:
         """Fills add up to what the engine says is filled, and to no more than was ordered."""
@@ -170,6 +209,14 @@ class _Day:
 
     def _accepted(self) -> str:
         return f"FROM {EVENTS.full_name} E WHERE E._BUSINESS_DATE = {self._date} AND E._TOPIC = {self._out}"
+
+    def _unanswered(self, events: str) -> list[tuple[str, Place]]:
+        """Order and place of the events, of a FROM with a condition, of which the engine has said nothing."""
+        rows = self._rows(
+            f"SELECT E.ORDER_ID, E._PARTITION, E._OFFSET {events} AND NOT EXISTS (SELECT 1 FROM "
+            f"{EXECUTIONS.full_name} X WHERE X.ORDER_ID = E.ORDER_ID AND X.SEQUENCE = E.SEQUENCE)"
+        )
+        return [(str(order_id), (int(partition), int(offset))) for order_id, partition, offset in rows]
 
     def _names(self, sql: str) -> list[str]:
         return [str(row[0]) for row in self._rows(sql)]

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Message
 
 from feedline.batch.codec import codec_for
 from feedline.batch.wire import PREFIX_BYTES, schema_id_of
 from feedline.consumer.messages import place_of
 from feedline.errors import ConfigurationError, CorruptBatchError
+from feedline.orders.model.rules import EARLIEST, LATEST, NO_TIME
 
 # The registered schema of an id and its kind: `feedline.kafka.registry.writer_schema` with its client.
 WriterSchema = Callable[[int], tuple[Mapping[str, Any], str]]
+
+_TIME = "transactTime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def decode(
             bad += (BadMessage(message, f"the registry does not know its schema {schema_id}") for message in group)
             continue
         for some, records in _records(schema, group, bad):
-            rows += _rows(some, records, fields)
+            rows += _rows(some, records, fields, bad)
     if unknown and not rows and len(unknown) == len(groups):
         raise ConfigurationError(
             f"none of {len(messages)} messages has a schema that the registry knows: is it the right registry?"
@@ -90,8 +94,25 @@ def _records(
         yield from _records(schema, group[middle:], bad)
 
 
-def _rows(messages: Sequence[Message], records: pa.RecordBatch, fields: Sequence[str]) -> Iterator[Row]:
+def _rows(
+    messages: Sequence[Message], records: pa.RecordBatch, fields: Sequence[str], bad: list[BadMessage]
+) -> Iterator[Row]:
+    timed = _with_a_date(messages, records, bad)
+    kept = records if len(timed) == len(messages) else records.take(pa.array(timed, pa.int64()))
     names = [name for name in fields if name in records.schema.names]
-    columns = [records.column(name).to_pylist() for name in names]
-    for index, (message, *found) in enumerate(zip(messages, *columns, strict=True)):
+    columns = [kept.column(name).to_pylist() for name in names]
+    for index, *found in zip(timed, *columns, strict=True):
+        message = messages[index]
         yield Row(message, *place_of(message), records, index, dict(zip(names, found, strict=True)))
+
+
+def _with_a_date(messages: Sequence[Message], records: pa.RecordBatch, bad: list[BadMessage]) -> list[int]:
+    """Which of them have a time of which a business date can be made; the others are bad: each would fail the load."""
+    every = range(len(messages))
+    times = records.column(_TIME) if _TIME in records.schema.names else None
+    if times is None or not pa.types.is_timestamp(times.type):
+        return list(every)
+    first, end = pa.scalar(EARLIEST, times.type), pa.scalar(LATEST, times.type)
+    fits = pc.and_(pc.greater_equal(times, first), pc.less(times, end)).to_pylist()
+    bad += (BadMessage(messages[index], f"{_TIME}: {NO_TIME}") for index in every if not fits[index])
+    return [index for index in every if fits[index]]
