@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -99,6 +100,7 @@ def test_what_does_not_fit_goes_to_the_error_topic_with_its_reason_and_its_parti
         event(order, 2, CANCEL),
         event(order, 3, AMEND),
         event(alone, 2, CANCEL),
+        replace(event(bench.order_id()), transact_time=datetime(1, 1, 1, tzinfo=UTC)),
         event(other),
         partition=2,
     )
@@ -106,7 +108,7 @@ def test_what_does_not_fit_goes_to_the_error_topic_with_its_reason_and_its_parti
     bench.publish(report(order, 1), taken)
     events, executions = bench.load()
     assert bench.events() == sorted([(order, 1), (order, 2), (order, 3), (other, 1)])
-    assert (events.refused, executions.refused) == (3, 1)
+    assert (events.refused, executions.refused) == (4, 1)
     refused = {
         (dict(m.headers())["originalTopic"].decode(), int(dict(m.headers())["originalOffset"])): dict(m.headers())
         for m in messages_of(bench.settings.kafka, bench.topics.error)
@@ -117,10 +119,11 @@ def test_what_does_not_fit_goes_to_the_error_topic_with_its_reason_and_its_parti
     assert codes[out, 2][0] == "REFUSED"
     # Not refused: it may be sent when the one before comes.
     assert (out, 5) not in codes
+    assert codes[out, 6] == ("CORRUPT", "transactTime: must be a time from 2000 to 2099")
     assert codes[bench.topics.executions, 1] == ("REFUSED", "its execution id is that of another report")
-    assert len(codes) == 3
+    assert len(codes) == 4
     left = bench.query("SELECT VERDICT, COUNT(*) FROM {orders}.ORDER_NOT_LOADED WHERE {mine} GROUP BY 1 ORDER BY 1")
-    assert left == [("CORRUPT", 1), ("PARKED", 1), ("REFUSED", 2)]
+    assert left == [("CORRUPT", 2), ("PARKED", 1), ("REFUSED", 2)]
 
 
 @pytest.mark.parametrize("chunk", [4_000, 1])

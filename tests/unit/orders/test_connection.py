@@ -78,3 +78,10 @@ def test_what_is_received_while_it_stops_is_asked_for_again(connection):
     receive(connection)
     assert connection.reports.empty()
     assert asked_from(connection) == 8
+
+
+def test_with_a_reset_of_the_numbers_everything_is_asked_for(connection):
+    """Killed before its own thread has seen the reset, the gateway would take the number from before for a new one."""
+    assert asked_from(connection) == 7
+    connection.toAdmin(parse("35=A\x0198=0\x01108=30\x01", "GATEWAY-1", "ENGINE"), None)
+    assert connection._watermark.read() == 1

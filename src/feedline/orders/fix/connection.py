@@ -7,7 +7,7 @@ import os
 import queue
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class _Watermark:
 
     file: Path
     value: int = 0
+    # The gateway's thread and QuickFIX's write.
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self) -> int | None:
         try:
@@ -42,7 +44,9 @@ class _Watermark:
             return None
 
     def write(self, value: int) -> None:
-        if value != self.value:
+        with self.lock:
+            if value == self.value:
+                return
             self.value = value
             descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
@@ -107,8 +111,7 @@ class Connection(fix.Application):  # type: ignore[misc]
         durable = self._watermark.read()
         if durable is not None and not self._reset and durable < session.getExpectedTargetNum():
             session.setNextTargetMsgSeqNum(durable)
-        # A number from before a reset would pass for durable what comes after it.
-        self._watermark.write(1 if self._reset else session.getExpectedTargetNum())
+        self._watermark.write(session.getExpectedTargetNum())
         # A thread of ours that can be waited for: QuickFIX's own may outlive `stop`.
         self._thread = threading.Thread(target=self._initiator.block, name="feedline-fix", daemon=True)
         self._thread.start()
@@ -156,6 +159,11 @@ class Connection(fix.Application):  # type: ignore[misc]
     def toAdmin(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
         if self._reset and message.getHeader().getField(35) == "A":
             message.setField(141, "Y")
+            # With this the store begins anew: a number from before would pass for durable what comes after.
+            try:
+                self._watermark.write(1)
+            except OSError:
+                logger.exception("what is durable cannot be noted")
 
     def fromAdmin(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
         self._take(message)
