@@ -17,7 +17,7 @@ from feedline.orders.fix.holding import Taken
 from feedline.orders.fix.states import Held
 from feedline.orders.model import ExecutionReport, encode_report
 from feedline.orders.model.schemas import EXECUTION_REPORT, order_schema
-from feedline.orders.refused import refusal_headers
+from feedline.orders.refused import REPORT_REFUSED, refusal_headers
 from feedline.orders.topics import OrderTopics
 
 # As orders.out, so that the events and the reports of an order lie in partitions of one number.
@@ -68,7 +68,7 @@ class Outbox:
         """A message of the engine that cannot be a report of ours, as it came."""
         headers = [
             ("reason", reason[:MAX_REASON].encode(errors="replace")),
-            ("errorCode", b"ReportRefused"),
+            ("errorCode", REPORT_REFUSED.encode()),
             ("contentType", b"application/fix"),
         ]
         self._produce(self._topics.error, raw, order_id, headers, then)
