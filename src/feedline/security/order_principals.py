@@ -47,7 +47,8 @@ def order_rules(topics: OrderTopics, groups: str = "feedline.") -> list[Rule]:
         *each(gateway, "GROUP", [GATEWAY_GROUP], "READ", "DESCRIBE"),
         *each(gateway, "GROUP", [STATES_GROUP, MISSED_GROUP], "DESCRIBE"),
         # Passes over what was refused, and what the gateways' group has not sent yet; joins no group.
-        *each(recovery, "TOPIC", [out, states, topics.error], "READ", "DESCRIBE"),
+        *each(recovery, "TOPIC", [out, states], "READ", "DESCRIBE"),
+        *each(recovery, "TOPIC", [topics.error], "READ", "WRITE", "DESCRIBE"),
         *each(recovery, "TOPIC", [executions], "READ", "WRITE", "DESCRIBE"),
         *each(recovery, "GROUP", [RECOVERY_GROUP, GATEWAY_GROUP, STATES_GROUP, ERRORS_GROUP], "DESCRIBE"),
         *each(Service.ORDER_TEST, "TOPIC", [topics.bulk], "WRITE", "DESCRIBE"),

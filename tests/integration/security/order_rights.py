@@ -35,7 +35,7 @@ MAY: Mapping[Service, set[str]] = {
     Service.GATEWAY: {
         "read out", "write executions", "read states", "write states", "write ERROR", "move gateway",
     },
-    Service.RECOVERY: {"read out", "read states", "read ERROR", "read executions", "write executions"},
+    Service.RECOVERY: {"read out", "read states", "read ERROR", "write ERROR", "read executions", "write executions"},
     Service.ORDER_TEST: {"write bulk"},
     Service.LOADER: {"read out", "read executions", "read ERROR", "write ERROR"},
     Service.WATCHER: set(),

@@ -39,8 +39,8 @@ class _Word:
 
 class Answers:
     """Of the gateway's thread only. refuse: gives an event to the topic of errors, and what follows when it is there;
-    released: is told of an order whose
-    events need not wait for an answer any more; told: gets the answers to questions how orders stand."""
+    released: is told of an order whose events need not wait for an answer any more; told: gets the answers to questions
+    how orders stand."""
 
     def __init__(
         self,
