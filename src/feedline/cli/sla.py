@@ -15,6 +15,7 @@ from feedline.monitoring.alert import Alert, minutes
 from feedline.monitoring.alert_book import alerts_of
 from feedline.monitoring.intraday import Late, late_deliveries
 from feedline.monitoring.sla import StageVerdict, Standing
+from feedline.monitoring.topic_answers import TopicAnswers
 from feedline.monitoring.watch import observe, verdicts
 from feedline.settings import load_settings
 from feedline.warehouse.connection import Session, open_warehouse
@@ -32,7 +33,7 @@ def sla(context: click.Context, business_date: datetime, feeds: str | None, outp
 
     Times are New York's, with the days after the business date as +1. What is late is red and says by how much. Under
     the table stands what came during the day and is not loaded in time, and the alerts that were made. Only looks: it
-    sends nothing. Exits with 4 when something is late.
+    sends nothing. Exits with 4 when something is late, or a topic did not answer.
 
     \b
     Examples:
@@ -42,8 +43,13 @@ def sla(context: click.Context, business_date: datetime, feeds: str | None, outp
     settings, now, day = load_settings(), datetime.now(UTC), business_date.date()
     chosen = chosen_feeds(load_catalog(settings.catalog), feeds)
     with open_warehouse(settings.warehouse) as connection:
-        times = observe(settings, connection, chosen, day, now=now, record=False)
-        late = [(feed, one) for feed in chosen for one in late_deliveries(settings, connection, feed, day, now=now)]
+        answers = TopicAnswers()
+        times = observe(settings, connection, chosen, day, now=now, record=False, answers=answers)
+        late = [
+            (feed, one)
+            for feed in chosen
+            for one in late_deliveries(settings, connection, feed, day, now=now, answers=answers)
+        ]
         alerts = alerts_of(Session(connection), day)
     found = verdicts(chosen, day, times, now)
     if output_format == "json":
@@ -61,7 +67,10 @@ def sla(context: click.Context, business_date: datetime, feeds: str | None, outp
             say(f"{feed.name}: {one.name} came at {came} and is not loaded, {minutes(now - one.due)} late (by {due})")
         for alert, status in alerts:
             say(f"{alert.subject} ({status})")
-    in_time = not late and all(verdict.in_time for of_feed in found for verdict in of_feed)
+    silent = {feed.name: silence for feed in chosen if (silence := answers.silence_of(feed)) is not None}
+    for name, silence in silent.items():
+        say(f"{name}: files and tables alone were looked at, since the topic does not answer: {silence.reason}")
+    in_time = not (late or silent) and all(verdict.in_time for of_feed in found for verdict in of_feed)
     context.exit(OK if in_time else INCOMPLETE)
 
 
