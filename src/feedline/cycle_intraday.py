@@ -169,11 +169,12 @@ def unchecked(
     failed: those too that were, and failed.
     """
     rows = [row for row in deliveries_of(session, business_date) if row.status == COMPLETE or not failed]
-    checked = {row.delivery_id: row.produced_at for row in rows}
+    # Deliveries of two feeds may have one id.
+    checked = {(row.feed, row.delivery_id): row.produced_at for row in rows}
     return [
         manifest
-        for delivery_id, manifest in sorted(announced.items())
-        if delivery_id not in checked or checked[delivery_id] < manifest.produced_at
+        for _, manifest in sorted(announced.items())
+        if (at := checked.get((manifest.feed, manifest.delivery_id))) is None or at < manifest.produced_at
     ]
 
 

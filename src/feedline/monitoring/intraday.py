@@ -190,7 +190,8 @@ def _of_files(
             records |= {name: one.source.control.records} if one.source else {}
     if not found:
         return found
-    done = {row.delivery_id for row in deliveries_of(session, business_date) if row.status == COMPLETE}
+    rows = deliveries_of(session, business_date)
+    done = {row.delivery_id for row in rows if row.feed == feed.name and row.status == COMPLETE}
     if found.keys() - done:
         announced = answers.ask(feed, lambda: announced_deliveries(settings, feed, business_date))
         if announced is None:

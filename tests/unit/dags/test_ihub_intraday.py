@@ -103,16 +103,22 @@ def test_a_manifest_that_comes_when_its_rows_are_loaded_is_news_until_it_is_vali
     from feedline_airflow.wait_for_intraday import WaitForIntraday
 
     early, _ = steps.days
-    closed = SimpleNamespace(delivery_id="a program's", produced_at=datetime(2026, 11, 19, 22, 30, tzinfo=UTC))
+    produced_at = datetime(2026, 11, 19, 22, 30, tzinfo=UTC)
+    closed = SimpleNamespace(feed="accounts", delivery_id="a program's", produced_at=produced_at)
     waiting = WaitForIntraday(task_id="wait_for_news", feed="accounts")
     with pytest.raises(AirflowSkipException):
         waiting.execute({})
     steps.announced[early] = {closed.delivery_id: closed}
     assert steps.steps.look("accounts", early).news == "a program's closed and not validated"
     waiting.execute({})
-    for status, before, news in (("FAILED", 0, False), ("COMPLETE", 0, False), ("COMPLETE", 1, True)):
-        produced_at = closed.produced_at - timedelta(seconds=before)
-        row = SimpleNamespace(delivery_id=closed.delivery_id, produced_at=produced_at, status=status)
+    for feed, status, before, news in (
+        ("accounts", "FAILED", 0, False),
+        ("accounts", "COMPLETE", 0, False),
+        ("accounts", "COMPLETE", 1, True),
+        ("positions", "COMPLETE", 0, True),
+    ):
+        at = produced_at - timedelta(seconds=before)
+        row = SimpleNamespace(feed=feed, delivery_id=closed.delivery_id, produced_at=at, status=status)
         steps.validated[early] = [row]
         assert bool(steps.steps.look("accounts", early).news) is news
 
