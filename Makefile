@@ -38,7 +38,7 @@ unit: install ## Run the tests that need no service
 	@$(PYTEST) tests/unit -n 2
 
 integration: install ## Run the tests against a real broker, a real registry and the warehouse stand-in
-	@$(PYTEST) tests/integration -m "not long" -n 4 --dist loadfile
+	@$(PYTEST) tests/integration -m "not long" -n 3 --dist loadfile
 
 fault-short: install ## Run the part of the fault tests that every change is held to
 	@$(PYTEST) tests/fault/short
