@@ -63,6 +63,10 @@ class AcknowledgedSender:
                 f"{self._open} messages were not acknowledged within {within_s:g} s", **self._where
             )
 
+    def close(self) -> None:
+        """Closes the producer."""
+        self._producer.close()
+
     def _reported(self, error: KafkaError | None, message: Message) -> None:
         self._open -= 1
         failure = failure_of(error, message)

@@ -25,7 +25,6 @@ class ErrorReporter:
     def __init__(self, kafka: Mapping[str, Any], feed: Feed) -> None:
         self._kafka = kafka
         self._feed = feed
-        self._producer: Producer | None = None
         self._sender: AcknowledgedSender | None = None
         self._turn = threading.Lock()
 
@@ -45,14 +44,14 @@ class ErrorReporter:
         self._send(message.value() or b"", [*kept, *unreadable_message(origin, error)])
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close()
+        if self._sender is not None:
+            self._sender.close()
 
     def _send(self, value: bytes, headers: list[tuple[str, Any]]) -> None:
         with self._turn:
             if self._sender is None:
-                self._producer = open_client(Producer, producer_config(self._kafka))
-                self._sender = AcknowledgedSender(self._producer, self._feed.topic.error_topic, feed=self._feed.name)
+                producer = open_client(Producer, producer_config(self._kafka))
+                self._sender = AcknowledgedSender(producer, self._feed.topic.error_topic, feed=self._feed.name)
             self._sender.send(value, headers=headers)
             self._sender.settle()
 

@@ -69,25 +69,22 @@ def loaded_batches(session: Session, feed: str, deliveries: Collection[str]) -> 
     A correlation id is made from its delivery, so no other delivery can hold the same one, unless a producer chose it
     itself: see `loaded_alone`.
     """
-    if not deliveries:
-        return {}
-    ids = ", ".join(literal(delivery) for delivery in sorted(deliveries))
-    rows = session.execute(
-        f"SELECT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} "
-        f"WHERE FEED = {literal(feed)} AND STATUS = 'LOADED' AND DELIVERY_ID IN ({ids})",
-        doing="cannot read the ledger",
-    )
-    return {correlation_id: int(records) for correlation_id, records in rows}
+    return _loaded(session, feed, "DELIVERY_ID", deliveries)
 
 
 def loaded_alone(session: Session, feed: str, ids: Collection[str]) -> dict[str, int]:
     """As `loaded_batches`, of these correlation ids whatever their delivery: a record that its producer gave an id of
     its own travels alone, and keeps it in the delivery of another session or date."""
-    if not ids:
+    return _loaded(session, feed, "CORRELATION_ID", ids)
+
+
+def _loaded(session: Session, feed: str, column: str, values: Collection[str]) -> dict[str, int]:
+    if not values:
         return {}
+    among = ", ".join(literal(value) for value in sorted(values))
     rows = session.execute(
-        f"SELECT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} WHERE FEED = {literal(feed)} AND STATUS = 'LOADED' "
-        f"AND CORRELATION_ID IN ({', '.join(literal(key) for key in sorted(ids))})",
+        f"SELECT CORRELATION_ID, RECORDS FROM {LOAD_LEDGER} "
+        f"WHERE FEED = {literal(feed)} AND STATUS = 'LOADED' AND {column} IN ({among})",
         doing="cannot read the ledger",
     )
     return {correlation_id: int(records) for correlation_id, records in rows}

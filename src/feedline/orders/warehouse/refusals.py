@@ -23,7 +23,6 @@ class Refusals:
     def __init__(self, kafka: Mapping[str, Any], error_topic: str) -> None:
         self._kafka = kafka
         self._topic = error_topic
-        self._producer: Producer | None = None
         self._sender: AcknowledgedSender | None = None
 
     def report(self, message: Message, verdict: Verdict, reason: str) -> None:
@@ -32,8 +31,7 @@ class Refusals:
         The id is made of the message's place: whoever refuses the same message, and however often, gives it the same.
         """
         if self._sender is None:
-            self._producer = open_client(Producer, producer_config(self._kafka))
-            self._sender = AcknowledgedSender(self._producer, self._topic)
+            self._sender = AcknowledgedSender(open_client(Producer, producer_config(self._kafka)), self._topic)
         origin = Origin(str(message.topic()), *place_of(message))
         kept: list[tuple[str, Any]] = list(headers_of(message) or [])
         told = [*refusal_headers(verdict.value, reason, origin), ("errorId", place_id(origin).encode())]
@@ -41,8 +39,8 @@ class Refusals:
         self._sender.settle()
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close()
+        if self._sender is not None:
+            self._sender.close()
 
 
 @contextmanager
