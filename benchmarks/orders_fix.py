@@ -11,6 +11,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from confluent_kafka import Producer
 
 from benchmarks.measure import await_idle, cpu_seconds_of, python_contender
 from benchmarks.order_processes import Service, command, running, wait_for
+from benchmarks.report import spread
 from feedline.kafka.config import producer_config
 from feedline.kafka.registry import registry_client, schema_id
 from feedline.local.ports import HOST, choose_ports
@@ -60,6 +62,9 @@ ANSWERED = "feedline_gateway_reports_total"
 WITHIN_S = 300.0
 # Of the slow engine: 200 messages a second at most by a session.
 SLOW_S = 0.005
+# Of a backlog, what gateways may take until all of them have their partitions and have answered: no part of it may run
+# out before the window ends.
+START_S = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ RUNS: Mapping[str, Run] = {
     "gateway, 250 orders/s": Run(rate=250, window_s=10),
     **{
         f"{count} gateway{'s' if count > 1 else ''}, an engine of 200 messages/s a session": Run(
-            instances=count, slow_s=SLOW_S
+            instances=count, slow_s=SLOW_S, window_s=12
         )
         for count in (1, 2, 4)
     },
@@ -163,7 +168,7 @@ def measure(home: Path, settings: Settings, run: Run, work: Path, number: int) -
     provision_orders(settings, topics)
     folder = work / f"fix{number}"
     (broker,) = [one.pid for one in status(home) if one.name == KAFKA and one.pid is not None]
-    slow = run.instances / run.slow_s * (run.window_s + 10) if run.slow_s else 30_000 * run.instances
+    slow = run.instances / run.slow_s * (run.window_s + START_S) if run.slow_s else 30_000 * run.instances
     orders = round(run.rate * (run.window_s + 8) if run.rate else slow)
     filler = get_context("spawn").Process(target=produce, args=(settings, topics, orders, run.rate))
     with _engine(folder / "engine", run.instances, run.slow_s) as (engine, port):
@@ -194,27 +199,44 @@ def measure(home: Path, settings: Settings, run: Run, work: Path, number: int) -
 
 def _window(run: Run, gateways: Sequence[Service], others: Mapping[str, list[int]]) -> Answered:
     parts = {"client or gateway": [one.pid for one in gateways], **others}
-    before, began = sum(one.metric(ANSWERED) for one in gateways), time.monotonic()
-    cpu_before = {part: cpu_seconds_of(pids) for part, pids in parts.items()}
-    time.sleep(run.window_s)
-    orders = (sum(one.metric(ANSWERED) for one in gateways) - before) / 2
-    seconds = time.monotonic() - began
-    cpu = {part: (cpu_seconds_of(pids) - cpu_before[part]) * 1000 / orders for part, pids in parts.items()}
-    return Answered(run.instances, run.slow_s, orders / seconds, cpu)
+    with ThreadPoolExecutor(len(gateways)) as pool:
+        began = list(pool.map(_told, gateways))
+        cpu_before, cpu_began = {part: cpu_seconds_of(pids) for part, pids in parts.items()}, time.monotonic()
+        time.sleep(run.window_s)
+        cpu = {part: cpu_seconds_of(pids) - cpu_before[part] for part, pids in parts.items()}
+        cpu_seconds = time.monotonic() - cpu_began
+        ended = list(pool.map(_told, gateways))
+    rate = sum(
+        (reports - before) / 2 / (at - since) for (before, since), (reports, at) in zip(began, ended, strict=True)
+    )
+    thousands = rate * cpu_seconds / 1000
+    return Answered(run.instances, run.slow_s, rate, {part: spent / thousands for part, spent in cpu.items()})
 
 
-def measure_all(home: Path, settings: Settings, work: Path, say: Callable[[str], None]) -> dict[str, Answered]:
-    """Every measurement, once."""
+def _told(gateway: Service) -> tuple[float, float]:
+    """Reports so far, and when: at the moment that the gateway tells a new number, which it does twice a second. Read
+    in between, the number is of up to half a second ago: a twelfth of a window of 6 s."""
+    before = gateway.metric(ANSWERED)
+    wait_for(lambda: gateway.metric(ANSWERED) != before, within_s=WITHIN_S)
+    return gateway.metric(ANSWERED), time.monotonic()
+
+
+def measure_all(
+    home: Path, settings: Settings, work: Path, turn: int, say: Callable[[str], None]
+) -> dict[str, Answered]:
+    """Every measurement once, in the round of that number, which has topics and folders of its own."""
     say(ALONE)
-    found = {ALONE: engine_alone(work)}
-    for number, (name, run) in enumerate(RUNS.items()):
+    folder = work / f"round{turn}"
+    found = {ALONE: engine_alone(folder)}
+    for number, (name, run) in enumerate(RUNS.items(), turn * len(RUNS)):
         say(name)
-        found[name] = measure(home, settings, run, work, number)
+        found[name] = measure(home, settings, run, folder, number)
     return found
 
 
-def table(found: Mapping[str, Answered]) -> str:
-    """Markdown; the share of linear is that of gateways which wait for the engine."""
+def table(found: Mapping[str, Sequence[Answered]]) -> str:
+    """Markdown: medians, and the range of more rounds than one. The share of linear is that of gateways which wait for
+    the engine, against the one gateway of the same round."""
     parts = ("client or gateway", "engine", "broker")
     lines = [
         f"### {TITLE}",
@@ -222,9 +244,14 @@ def table(found: Mapping[str, Answered]) -> str:
         "| what | orders/s | of linear | " + " | ".join(f"{part}, CPU s / 1,000" for part in parts) + " |",
         "| --- " * (3 + len(parts)) + "|",
     ]
-    single = next((one.rate for one in found.values() if one.slow_s and one.instances == 1), 0.0)
-    for name, one in found.items():
-        share = f"{one.rate / (single * one.instances):.1%}" if one.slow_s and one.instances > 1 else ""
-        costs = " | ".join(f"{one.cpu[part]:.2f}" if part in one.cpu else "" for part in parts)
-        lines.append(f"| {name} | {one.rate:,.0f} | {share} | {costs} |")
+    singles = next((rounds for rounds in found.values() if rounds[0].slow_s and rounds[0].instances == 1), [])
+    for name, rounds in found.items():
+        share = ""
+        if rounds[0].slow_s and rounds[0].instances > 1:
+            pairs = zip(rounds, singles, strict=True)
+            share = spread([one.rate / (single.rate * one.instances) for one, single in pairs], "{:.1%}")
+        costs = " | ".join(
+            spread([one.cpu[part] for one in rounds], "{:.2f}") if part in rounds[0].cpu else "" for part in parts
+        )
+        lines.append(f"| {name} | {spread([one.rate for one in rounds], '{:,.0f}')} | {share} | {costs} |")
     return "\n".join(lines) + "\n"

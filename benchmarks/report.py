@@ -28,9 +28,9 @@ WIRE_FIGURES: Mapping[str, tuple[str, Figure]] = {
 
 
 def spread(values: Sequence[float], pattern: str) -> str:
-    """Median (lowest to highest)."""
+    """Median (lowest to highest); of one value only that."""
     low, middle, high = (pattern.format(value) for value in (min(values), median(values), max(values)))
-    return f"{middle} ({low} to {high})"
+    return f"{middle} ({low} to {high})" if len(values) > 1 else middle
 
 
 def table(title: str, runs: Mapping[str, Sequence[Run]], ours: str) -> str:

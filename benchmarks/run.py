@@ -82,7 +82,12 @@ examples:
   python -m benchmarks.run --only consumers recovery --runs 3
   python -m benchmarks.run --resume        # only what is not stored yet, as after an interruption""",
     )
-    parser.add_argument("--runs", type=int, default=5, help="counted rounds of each comparison (default 5)")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=5,
+        help="counted rounds of each comparison; bulk orders and orders end to end have one (default 5)",
+    )
     parser.add_argument("--funds", type=int, default=250, help="positions of so many funds, 200 each (default 250)")
     parser.add_argument("--baseline-records", type=int, default=10_000, help="records for the slow contenders")
     parser.add_argument("--only", nargs="+", default=[], metavar="COMPARISON", help="these, or all that begin so")
@@ -104,7 +109,7 @@ examples:
                     series = measure(bench, name)
                     load, at = (before, os.getloadavg()[0]), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
                     title, ours = TITLES[name]
-                    store(Measured(name, title, ours, at, machine, args.runs, args.funds, load, series), args.out)
+                    store(Measured(name, title, ours, at, machine, args.funds, load, series), args.out)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     sys.stdout.write(write_tables(list(TITLES), args.out))

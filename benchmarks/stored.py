@@ -19,9 +19,7 @@ _OWN_TABLES: Mapping[str, Callable[[Series], str]] = {
     "recovery": lambda series: recovery.table(_made(series, Recovery)),
     "orders_http": lambda series: orders_http.table(_made(series, orders_http.Load)),
     "orders_bulk": lambda series: orders_bulk.table(_firsts(series, orders_bulk.Passed)),
-    "orders_fix": lambda series: orders_fix.table(
-        {name: orders_fix.Answered(**some[0]) for name, some in series.items()}
-    ),
+    "orders_fix": lambda series: orders_fix.table(_made(series, orders_fix.Answered)),
     "orders_end_to_end": lambda series: orders_end_to_end.table(
         {name: orders_end_to_end.Flow(**some[0]) for name, some in series.items()}
     ),
@@ -51,7 +49,6 @@ class Measured:
     ours: str
     at: str
     machine: str
-    runs: int
     funds: int
     load: tuple[float, float]
     series: Mapping[str, list[dict[str, Any]]]
@@ -64,9 +61,10 @@ class Measured:
         else:
             runs = {name: [Run(**one) for one in some] for name, some in self.series.items()}
             made = table(self.title, runs, self.ours)
+        rounds = max(len(some) for some in self.series.values())
         busy = "" if max(self.load) < 0 else f", load average {self.load[0]:.1f} before, {self.load[1]:.1f} after"
         funds = f", {self.funds} funds" if self.funds else ""
-        return f"{made}\n{self.at} UTC, {self.machine}, {self.runs} runs{funds}{busy}.\n"
+        return f"{made}\n{self.at} UTC, {self.machine}, {rounds} run{'' if rounds == 1 else 's'}{funds}{busy}.\n"
 
 
 def store(measured: Measured, folder: Path) -> None:
