@@ -15,7 +15,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,6 +87,12 @@ def archived(
 def archived_deliveries(archive: Path, feed: str, business_date: date) -> list[DeliverySource]:
     """Every delivery of the date in the archive, the one archived last at the end."""
     return [DeliverySource(read_control_file(path), path.parent) for path in _controls(archive, feed, business_date)]
+
+
+def kept_at(source: DeliverySource) -> datetime:
+    """When an archived delivery was archived, or landed once more since."""
+    control = source.folder / f"{source.control.delivery.delivery_id}{CONTROL_SUFFIX}"
+    return datetime.fromtimestamp(control.lstat().st_mtime, UTC)
 
 
 def _controls(archive: Path, feed: str, business_date: date) -> Iterator[Path]:

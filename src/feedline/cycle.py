@@ -11,17 +11,17 @@ import os
 import random
 import time
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 
 from snowflake.connector import SnowflakeConnection
 
 from feedline.archive import archived, archived_deliveries, keep
 from feedline.batch.control_file import control_path
 from feedline.batch.identity import Cycle
-from feedline.batch.manifest import DeliveryManifest
+from feedline.batch.manifest import DeliveryManifest, standing_one
 from feedline.catalog import Feed
 from feedline.consumer.group_offsets import follow_checkpoints
-from feedline.consumer.manifests import find_manifest
+from feedline.consumer.manifests import find_manifest, find_manifests
 from feedline.consumer.range_reader import read_range
 from feedline.consumer.ranges import LoadRange, plan_ranges
 from feedline.errors import ConfigurationError, LostRaceError, TerminalError
@@ -94,8 +94,9 @@ def produce_source(
     *,
     policy: BulkPolicy | None = None,
     progress: Progress | None = None,
+    produced_at: datetime | None = None,
 ) -> DeliveryManifest:
-    """Produces a delivery's files, then archives them; see `produce_delivery` for what it raises."""
+    """Produces a delivery's files, then archives them; see `produce_delivery` for `produced_at` and what it raises."""
     manifest = produce_delivery(
         feed,
         source,
@@ -103,6 +104,7 @@ def produce_source(
         registry=settings.registry,
         policy=policy or BulkPolicy(),
         progress=progress,
+        produced_at=produced_at,
     )
     archive(settings, source)
     return manifest
@@ -133,21 +135,22 @@ def delivered(
     *,
     delivery_id: str | None = None,
 ) -> DeliveryManifest | None:
-    """The manifest of the feed's last delivery of the date that is on the topic, or None."""
+    """The manifest on the topic of the delivery of that id, or else of the one that stands for the date; or None.
+
+    Raises BrokerUnavailableError.
+    """
+    topic = feed.topic.name
+    if delivery_id is None:
+        found = find_manifests(settings.kafka, topic, feed=feed.name, business_date=business_date, cycle=cycle)
+        return standing_one(found.values())
     return find_manifest(
-        settings.kafka,
-        feed.topic.name,
-        feed=feed.name,
-        business_date=business_date,
-        cycle=cycle,
-        delivery_id=delivery_id,
+        settings.kafka, topic, feed=feed.name, business_date=business_date, cycle=cycle, delivery_id=delivery_id
     )
 
 
 def standing(settings: Settings, feed: Feed, source: DeliverySource) -> DeliveryManifest | None:
-    """The manifest of a delivery that need not be produced: all of it is on its topic, and no other end of day of its
-    date came after it. The views show whichever was produced last, so one whose sender goes back to it, after another
-    one, is produced again.
+    """The manifest of a delivery that need not be produced: all of it is on its topic, and an end of day is the one
+    that stands for its date. One whose sender goes back to it, after another one, is produced again.
 
     Raises BrokerUnavailableError.
     """

@@ -84,14 +84,16 @@ def day_begins(business_date: date) -> datetime:
     return datetime.combine(business_date, time(), EXCHANGE_TIMEZONE) - DAY_BEGINS_BEFORE
 
 
-def announced_deliveries(settings: Settings, feed: Feed, business_date: date) -> dict[str, DeliveryManifest]:
-    """The day's intraday deliveries that are closed on the topic, by their ids."""
+def announced_deliveries(
+    settings: Settings, feed: Feed, business_date: date, cycle: Cycle | None = Cycle.INTRADAY
+) -> dict[str, DeliveryManifest]:
+    """The day's deliveries of this cycle (None: of both) that are closed on the topic, by their ids."""
     return find_manifests(
         settings.kafka,
         feed.topic.name,
         feed=feed.name,
         business_date=business_date,
-        cycle=Cycle.INTRADAY,
+        cycle=cycle,
         since=day_begins(business_date),
     )
 

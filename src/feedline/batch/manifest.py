@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -71,6 +71,12 @@ class DeliveryManifest:
     funds: tuple[FundCount, ...]
     partitions: tuple[PartitionRange, ...]
     produced_at: datetime
+
+
+def standing_one(manifests: Iterable[DeliveryManifest]) -> DeliveryManifest | None:
+    """Of the deliveries of one feed, date and cycle the one that counts: which was produced last, as in the `_CURRENT`
+    views. Where it lies on the topic says nothing: a replay from the archive produces an older one again."""
+    return max(manifests, key=lambda manifest: (manifest.produced_at, manifest.delivery_id), default=None)
 
 
 _PARSED = fastavro.parse_schema(MANIFEST_SCHEMA)

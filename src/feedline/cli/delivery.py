@@ -70,10 +70,9 @@ def statuses(
     for error_topic in {feed.topic.error_topic for feed in feeds}:
         errors |= errors_by_delivery(settings.kafka, error_topic)
     with open_warehouse(settings.warehouse) as connection:
-        # What was never validated is known from its manifest on the topic alone.
-        announced = [
-            m for feed in feeds if intraday for m in announced_deliveries(settings, feed, business_date).values()
-        ]
+        # What was not validated since it was produced is known from its manifest on the topic alone.
+        asked = None if intraday else Cycle.EOD
+        announced = [m for feed in feeds for m in announced_deliveries(settings, feed, business_date, asked).values()]
         found = delivery_status(connection, feeds, business_date, announced=announced, errors_on_topic=errors)
         missing = {row.feed for row in found if row.status == MISSING}
         ended = [

@@ -2,7 +2,7 @@
 
 Manifests are read from one partition, without joining a group and without committing, so any number of waiters can
 look at the same time. When a delivery was produced twice it has two manifests; the last one counts, and the batches of
-both are the same by their correlation ids.
+both are the same by their correlation ids. Which delivery of a date counts is `batch.manifest.standing_one`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class _Sought:
     topic: str
     feed: str
     business_date: date
-    cycle: Cycle
-    delivery_id: str | None
+    cycle: Cycle | None
+    delivery_id: str | None = None
 
     def among(self, messages: Iterable[Message]) -> list[DeliveryManifest]:
         """The manifests among these that are sought; raises CorruptBatchError when one cannot be read."""
@@ -60,7 +60,7 @@ class _Sought:
             header(headers, "contentType") == MANIFEST
             and header(headers, "feed") == self.feed
             and header(headers, "businessDate") == self.business_date.isoformat()
-            and header(headers, "cycle") == self.cycle.value
+            and (self.cycle is None or header(headers, "cycle") == self.cycle.value)
             and (self.delivery_id is None or header(headers, "deliveryId") == self.delivery_id)
         )
 
@@ -72,7 +72,7 @@ def find_manifest(
     feed: str,
     business_date: date,
     cycle: Cycle | str = Cycle.EOD,
-    delivery_id: str | None = None,
+    delivery_id: str,
     since: datetime | None = None,
     timeout_s: float = TIMEOUT_SECONDS,
 ) -> DeliveryManifest | None:
@@ -111,15 +111,15 @@ def find_manifests(
     *,
     feed: str,
     business_date: date,
-    cycle: Cycle,
+    cycle: Cycle | None,
     since: datetime | None = None,
     timeout_s: float = TIMEOUT_SECONDS,
 ) -> dict[str, DeliveryManifest]:
-    """The last manifest of every delivery of a feed, date and cycle that is on the topic now, by delivery id.
+    """The last manifest of every delivery of a feed and date that is on the topic now, by delivery id.
 
-    since, and what it raises: see `find_manifest`.
+    cycle: those of this one, or of both. since, and what it raises: see `find_manifest`.
     """
-    sought = _Sought(topic, feed, business_date, cycle, None)
+    sought = _Sought(topic, feed, business_date, cycle)
     found = {}
     for messages in _until_end(kafka, topic, group_of(feed), since, timeout_s):
         for manifest in sought.among(messages):
@@ -172,7 +172,7 @@ async def await_manifest(
     feed: str,
     business_date: date,
     cycle: Cycle | str = Cycle.EOD,
-    delivery_id: str | None = None,
+    delivery_id: str,
     since: datetime | None = None,
     poll_s: float = 1.0,
 ) -> DeliveryManifest:

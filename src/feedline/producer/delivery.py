@@ -79,11 +79,13 @@ def produce_delivery(
     registry: Mapping[str, Any],
     policy: BulkPolicy = BulkPolicy(),
     progress: Progress | None = None,
+    produced_at: datetime | None = None,
 ) -> DeliveryManifest:
     """Produces a delivery and its manifest, all acknowledged when this returns.
 
-    kafka: librdkafka client properties; registry: those of `SchemaRegistryClient`. Bad records go to the topic's error
-    topic with their file, line, field and reason, and the rest is produced.
+    kafka: librdkafka client properties; registry: those of `SchemaRegistryClient`. produced_at: what the manifest is to
+    say, with zone, of a delivery that a replay brings back and that is to count as no newer than it was; else it is
+    now. Bad records go to the topic's error topic with their file, line, field and reason, and the rest is produced.
 
     Raises, with nothing produced: ControlMismatchError (a file is missing or not the one that the control file
     names), SchemaMismatchError (UTF-16), RegistryUnavailableError, BrokerUnavailableError, AuthenticationError. Raises
@@ -118,7 +120,7 @@ def produce_delivery(
             sender.finish()
             count.check_errors(at_end=True)
             count.check_control()
-        manifest = _manifest(feed, delivery, sender, count)
+        manifest = _manifest(feed, delivery, sender, count, produced_at or datetime.now(UTC))
         sender.send_manifest(_manifest_headers(manifest), encode_manifest(manifest, manifest_id))
     return manifest
 
@@ -222,7 +224,9 @@ def _register_batch(client: SchemaRegistryClient, feed: Feed) -> int:
     return register_schema(client, batch_subject(feed), schema)
 
 
-def _manifest(feed: Feed, delivery: Delivery, sender: DeliverySender, count: DeliveryCount) -> DeliveryManifest:
+def _manifest(
+    feed: Feed, delivery: Delivery, sender: DeliverySender, count: DeliveryCount, produced_at: datetime
+) -> DeliveryManifest:
     return DeliveryManifest(
         delivery_id=delivery.delivery_id,
         feed=feed.name,
@@ -237,7 +241,7 @@ def _manifest(feed: Feed, delivery: Delivery, sender: DeliverySender, count: Del
         files=count.file_counts(),
         funds=count.funds(),
         partitions=sender.partitions(),
-        produced_at=datetime.now(UTC),
+        produced_at=produced_at,
     )
 
 

@@ -10,28 +10,24 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date
 
 from snowflake.connector import SnowflakeConnection
 
-from feedline import cycle
-from feedline.archive import archived_deliveries
 from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
 from feedline.consumer.range_reader import read_range
 from feedline.consumer.ranges import LoadRange, PartitionSpan
-from feedline.errors import ConfigurationError, ControlMismatchError
+from feedline.errors import ConfigurationError
 from feedline.kafka.registry import registry_client, writer_schema
 from feedline.producer.error_report import error_reporter
-from feedline.producer.source_files import DeliverySource
 from feedline.replay.compare import Comparison, Seen, compare, seen_of
+from feedline.replay.produce_again import archived_sources, produce_again
 from feedline.replay.report import DeliveryFinding, ReplayReport
 from feedline.replay.scope import REPLAY_GROUP, Scope, find_scope
 from feedline.replay.selection import Mode, Selection
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session
-from feedline.warehouse.deliveries import announced_manifest
 from feedline.warehouse.load import OnStep
 from feedline.warehouse.reload import Reloaded, drop_delivery, rebuild_delivery, replace_batches, rows_of_delivery
 from feedline.warehouse.report import ValidationReport
@@ -77,54 +73,22 @@ def replay(
     """
     settings = settings.acting_as("replay")
     run = _Run(settings, connection, feed, options, progress, on_step)
-    produced = _produce_again(settings, feed, selection, options) if options.from_archive else None
-    if options.from_archive and options.dry_run:
-        return _would_produce(feed, options, produced)
+    produced = None
+    if options.from_archive:
+        sources = archived_sources(settings, feed, selection)
+        produced = ", ".join(source.control.delivery.delivery_id for source in sources)
+        if options.dry_run:
+            return _would_produce(feed, options, produced)
+        produce_again(settings, connection, feed, selection, sources)
     scope = find_scope(settings, connection, feed, selection)
     report = run.rebuild(scope) if options.mode is Mode.REBUILD else run.repair(scope)
     return replace(report, produced=produced, notes=scope.notes)
 
 
-def _would_produce(feed: Feed, options: ReplayOptions, delivery: str | None) -> ReplayReport:
-    note = f"would produce {delivery} again from the archive, then {options.mode}"
+def _would_produce(feed: Feed, options: ReplayOptions, deliveries: str) -> ReplayReport:
+    note = f"would produce {deliveries} again from the archive, then {options.mode}"
     nothing = LoadRange(feed.name, feed.topic.name, ())
     return ReplayReport(feed.name, options.mode, options.dry_run, nothing, 0, notes=(note,))
-
-
-def _produce_again(settings: Settings, feed: Feed, selection: Selection, options: ReplayOptions) -> str:
-    """Produces the selected deliveries from the archive, unless it is a dry run; their ids."""
-    sources = _archived(settings, feed, selection)
-    if not options.dry_run:
-        for source in sources:
-            cycle.produce_source(settings, feed, source)
-    return ", ".join(source.control.delivery.delivery_id for source in sources)
-
-
-def _archived(settings: Settings, feed: Feed, selection: Selection) -> list[DeliverySource]:
-    days = [selection.business_date or _date_of(selection.delivery_id)]
-    found = [
-        source
-        for day in days
-        if day is not None
-        for source in archived_deliveries(settings.archive_folder, feed.name, day)
-        if selection.delivery_id in (None, source.control.delivery.delivery_id)
-    ]
-    if not found:
-        raise ControlMismatchError(
-            f"the archive {settings.archive_folder} has nothing of what is selected: the archive is searched by "
-            "delivery or business date; ask the sender for the files otherwise",
-            feed=feed.name,
-            delivery_id=selection.delivery_id,
-        )
-    return found
-
-
-def _date_of(delivery_id: str | None) -> date | None:
-    """The business date in a delivery's id, `<feed>-<YYYYMMDD>-<cycle>-<hash>`."""
-    for part in (delivery_id or "").split("-"):
-        if len(part) == 8 and part.isdigit():
-            return date.fromisoformat(part)
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,14 +244,8 @@ class _Run:
         )
 
     def _checked(self, manifest: DeliveryManifest, *, mark: bool) -> ValidationReport:
-        if not mark:
-            return check_delivery(self.connection, self.feed, manifest)
-        session = Session(self.connection, feed=self.feed.name)
-        known = announced_manifest(session, self.feed.name, manifest.delivery_id)
-        if known is not None:
-            # Produced again from the archive it is no newer than it was, and no delivery gives way to it.
-            manifest = replace(manifest, produced_at=known.produced_at)
-        return validate_delivery(self.connection, self.feed, manifest)
+        held = validate_delivery if mark else check_delivery
+        return held(self.connection, self.feed, manifest)
 
 
 def _add(total: Reloaded, one: Reloaded) -> None:

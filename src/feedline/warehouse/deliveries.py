@@ -41,6 +41,12 @@ class DeliveryRow:
     validated_at: datetime
 
 
+def is_validated(row: DeliveryRow | None, manifest: DeliveryManifest | None) -> bool:
+    """Whether a delivery was validated, well or not, since it was produced last; manifest: its last one on the topic,
+    None when the topic has none."""
+    return row is not None and (manifest is None or row.produced_at >= manifest.produced_at)
+
+
 _READ = (
     "DELIVERY_ID, FEED, BUSINESS_DATE, CYCLE, STATUS, SOURCE_FILES, SOURCE_RECORDS, BATCHES, RECORDS, ERROR_RECORDS, "
     "RAW_BYTES, LOADED_RECORDS, PRODUCED_AT, VALIDATED_AT"

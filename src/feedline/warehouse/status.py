@@ -16,7 +16,7 @@ from feedline.batch.identity import Cycle
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
 from feedline.warehouse.connection import Session
-from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of
+from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of, is_validated
 from feedline.warehouse.error_books import RedriveRequest, redrive_requests
 from feedline.warehouse.ledger import loaded_batches
 from feedline.warehouse.names import data_table, literal
@@ -30,10 +30,11 @@ UNCHECKED = "UNCHECKED"
 class DeliveryStatus:
     """One delivery, or a feed that has none (status MISSING, all counts 0).
 
-    status: COMPLETE and FAILED as it was last validated, UNCHECKED when it never was. errors: records that the
-    manifest and the ledger say were refused and that are not in the table; error_topic_records: distinct ones of those
-    that lie on the error topic; redriven: those that were refused and are in the table since, `redrives` who had them
-    sent again. control_totals: of the rows in the table now, corrected ones included, exact, as text by field.
+    status: COMPLETE and FAILED as it was last validated, UNCHECKED when it was not since it was produced. errors:
+    records that the manifest and the ledger say were refused and that are not in the table; error_topic_records:
+    distinct ones of those that lie on the error topic; redriven: those that were refused and are in the table since,
+    `redrives` who had them sent again. control_totals: of the rows in the table now, corrected ones included, exact, as
+    text by field.
     seconds: from the last acknowledged message to the last decoded one.
     """
 
@@ -87,13 +88,16 @@ def delivery_status(
     its end of day.
 
     A feed without an end of day has a row that says MISSING in its place. announced: manifests found on the topics, for
-    deliveries that were not validated yet. errors_on_topic: as
+    deliveries that were not validated since they were produced. errors_on_topic: as
     `consumer.error_counts.errors_by_delivery` finds them. Raises WarehouseUnavailableError.
     """
     session = Session(connection)
-    # What was validated is known better than what is only announced.
-    known = {(manifest.feed, manifest.delivery_id): _Announced.of_manifest(manifest) for manifest in announced}
-    known |= {(row.feed, row.delivery_id): _Announced.of_row(row) for row in deliveries_of(session, business_date)}
+    rows = {(row.feed, row.delivery_id): row for row in deliveries_of(session, business_date)}
+    known = {key: _Announced.of_row(row) for key, row in rows.items()}
+    for manifest in announced:
+        key = (manifest.feed, manifest.delivery_id)
+        if not is_validated(rows.get(key), manifest):
+            known[key] = _Announced.of_manifest(manifest)
     in_order = sorted(known.values(), key=lambda one: (one.produced_at, one.delivery_id))
     on_topic = errors_on_topic or {}
     found = []

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from feedline import cycle
 from feedline.batch.identity import Cycle
 from feedline.consumer.group_offsets import follow_checkpoints
 from feedline.consumer.manifests import await_manifest, find_manifest
@@ -171,9 +172,10 @@ def test_offsets_that_cannot_be_committed_are_a_warning_only(positions, settings
 
 
 def test_a_manifest_is_found_by_feed_date_and_delivery(delivered, positions, settings):
-    find = partial(find_manifest, settings.kafka, positions.topic.name, feed="positions")
+    this = delivered.delivery_id
+    find = partial(find_manifest, settings.kafka, positions.topic.name, feed="positions", delivery_id=this)
     assert find(business_date=DAY) == delivered
-    assert find(business_date=DAY, cycle="EOD", delivery_id=delivered.delivery_id) == delivered
+    assert find(business_date=DAY, cycle="EOD") == delivered
     assert find(business_date=DAY, delivery_id="another") is None
     assert find(business_date=DAY, cycle=Cycle.INTRADAY) is None
     assert find(business_date=DAY + timedelta(days=1)) is None
@@ -181,40 +183,33 @@ def test_a_manifest_is_found_by_feed_date_and_delivery(delivered, positions, set
     assert find(business_date=DAY, since=datetime.now(UTC) - timedelta(minutes=5)) == delivered
 
 
-def test_of_two_deliveries_of_a_day_the_last_counts(bulk, delivered, positions, settings):
+def test_of_two_deliveries_of_a_day_the_one_that_was_produced_last_counts(bulk, delivered, positions, settings):
     corrected = bulk.produce(positions, bulk.land("positions", bulk.text(bulk.lines("positions")[1:])))
-    find = partial(find_manifest, settings.kafka, positions.topic.name, feed="positions", business_date=DAY)
-    assert find() == corrected
-    assert find(delivery_id=delivered.delivery_id) == delivered
+    assert cycle.delivered(settings, positions, DAY) == corrected
+    assert cycle.delivered(settings, positions, DAY, delivery_id=delivered.delivery_id) == delivered
 
 
 def test_an_empty_topic_has_no_manifest(positions, settings):
-    assert find_manifest(settings.kafka, positions.topic.name, feed="positions", business_date=DAY) is None
+    assert cycle.delivered(settings, positions, DAY) is None
+
+
+async def awaited(kafka, feed, delivery_id, **more):
+    where = {"feed": feed.name, "business_date": DAY, "delivery_id": delivery_id}
+    return await await_manifest(kafka, feed.topic.name, **where, poll_s=0.2, **more)
 
 
 def test_waiting_returns_the_manifest_that_is_there(delivered, positions, settings):
-    found = asyncio.run(
-        asyncio.wait_for(
-            await_manifest(settings.kafka, positions.topic.name, feed="positions", business_date=DAY, poll_s=0.2), 30
-        )
-    )
-    assert found == delivered
+    waiting = awaited(settings.kafka, positions, delivered.delivery_id)
+    assert asyncio.run(asyncio.wait_for(waiting, 30)) == delivered
 
 
 def test_waiting_returns_the_manifest_that_comes_later(bulk, positions, settings):
     source = bulk.land("positions", bulk.text(bulk.lines("positions")[:30]))
 
     async def wait():
-        waiting = asyncio.create_task(
-            await_manifest(
-                settings.kafka,
-                positions.topic.name,
-                feed="positions",
-                business_date=DAY,
-                since=datetime.now(UTC) - timedelta(minutes=1),
-                poll_s=0.2,
-            )
-        )
+        since = datetime.now(UTC) - timedelta(minutes=1)
+        this = source.control.delivery.delivery_id
+        waiting = asyncio.create_task(awaited(settings.kafka, positions, this, since=since))
         await asyncio.sleep(1)
         assert not waiting.done()
         manifest = await asyncio.to_thread(bulk.produce, positions, source)
@@ -228,9 +223,7 @@ def test_a_wait_that_is_cancelled_closes_its_client(positions, settings):
     before = set(threading.enumerate())
 
     async def wait():
-        waiting = asyncio.create_task(
-            await_manifest(settings.kafka, positions.topic.name, feed="positions", business_date=DAY, poll_s=0.2)
-        )
+        waiting = asyncio.create_task(awaited(settings.kafka, positions, "none that comes"))
         await asyncio.sleep(1)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -248,9 +241,7 @@ def test_waiting_for_a_broker_that_is_away_goes_on_until_it_is_cancelled(positio
     kafka = {**settings.kafka, "bootstrap.servers": "127.0.0.1:1"}
 
     async def wait():
-        await asyncio.wait_for(
-            await_manifest(kafka, positions.topic.name, feed="positions", business_date=DAY, poll_s=0.2), 2
-        )
+        await asyncio.wait_for(awaited(kafka, positions, "none that comes"), 2)
 
     with pytest.raises(TimeoutError):
         asyncio.run(wait())

@@ -17,8 +17,10 @@ from snowflake.connector import SnowflakeConnection
 
 from feedline import cycle
 from feedline.archive import archived
+from feedline.batch.identity import Cycle
 from feedline.catalog import Catalog, ErrorLimit
 from feedline.consumer.range_reader import group_of
+from feedline.cycle_intraday import announced_deliveries
 from feedline.errors import ConfigurationError, ErrorLimitExceededError, OffsetsExpiredError
 from feedline.kafka.admin import admin_client, watermarks
 from feedline.kafka.config import consumer_config
@@ -28,8 +30,9 @@ from feedline.replay.selection import Mode, Selection
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.layout import feed_layout
 from feedline.warehouse.load import Step
-from feedline.warehouse.names import CONSUMER_CHECKPOINT, LOAD_LEDGER, current_view, data_table
+from feedline.warehouse.names import CONSUMER_CHECKPOINT, DELIVERY, LOAD_LEDGER, current_view, data_table
 from feedline.warehouse.provision import provision_tables
+from feedline.warehouse.status import delivery_status
 from feedline.warehouse.validate import validate_delivery
 
 DAY = date(2026, 11, 20)
@@ -269,7 +272,12 @@ def test_the_delivery_that_landed_last_is_the_one_that_shows(desk):
 
     first = land(lines)
     assert cycle.standing(desk.settings, desk.feed, source()).delivery_id == first
-    second = land([*lines[1:], lines[0]])
+    second = desk.deliver([*lines[1:], lines[0]]).delivery_id
+    # It is the date's from now on, and nobody has loaded it.
+    announced = announced_deliveries(desk.settings, desk.feed, DAY, Cycle.EOD).values()
+    [status] = delivery_status(desk.connection, [desk.feed], DAY, announced=announced)
+    assert (status.delivery_id, status.status) == (second, "UNCHECKED")
+    desk.load()
     assert shown() == {second}
     # Its sender goes back to the first.
     desk.bulk.land(desk.feed.name, desk.bulk.text(lines))
@@ -284,6 +292,20 @@ def test_the_delivery_that_landed_last_is_the_one_that_shows(desk):
     assert (repaired.changed.batches, repaired.right) == (1, True)
     assert shown() == {first}
     assert archived(desk.settings.archive_folder, desk.feed.name, DAY).control.delivery.delivery_id == first
+    # Nor does it come in front when somebody loads the date, or validates the other by its id.
+    assert cycle.standing(desk.settings, desk.feed, source()).delivery_id == first
+    desk.manifest = cycle.delivered(desk.settings, desk.feed, DAY)
+    desk.load()
+    desk.manifest = cycle.delivered(desk.settings, desk.feed, DAY, delivery_id=second)
+    desk.load()
+    assert shown() == {first}
+    # Even when only the archive knows that it came before.
+    desk.expire()
+    desk.query(f"DELETE FROM {DELIVERY} WHERE DELIVERY_ID = '{second}'")
+    desk.replay(replace(REPAIR, from_archive=True), delivery_id=second)
+    desk.manifest = cycle.delivered(desk.settings, desk.feed, DAY)
+    desk.load()
+    assert (desk.manifest.delivery_id, shown()) == (second, {first})
 
 
 def test_rows_of_a_delivery_that_was_never_finished_are_named_and_can_be_taken_out(desk):

@@ -16,7 +16,7 @@ from feedline import cycle
 from feedline.batch.control_file import control_path, delivery_folder
 from feedline.catalog import ExchangeTime, Sla, load_catalog
 from feedline.cli.main import main
-from feedline.consumer.manifests import find_manifest
+from feedline.consumer.manifests import find_manifests
 from feedline.datagen import generate_day
 from feedline.errors import BrokerUnavailableError
 from feedline.kafka.admin import admin_client, ensure_topics
@@ -131,7 +131,7 @@ def test_a_load_that_hangs_after_a_late_arrival_is_another_alert_and_only_when_i
 @pytest.mark.parametrize("files", ["there", "taken away"])
 def test_without_a_broker_a_feed_is_late_only_when_files_and_ledger_do_not_know_it_loaded(desk, monkeypatch, files):
     away = replace(desk.settings, kafka={**desk.settings.kafka, "bootstrap.servers": "127.0.0.1:9"})
-    monkeypatch.setattr(cycle, "find_manifest", partial(find_manifest, timeout_s=1))
+    monkeypatch.setattr(cycle, "find_manifests", partial(find_manifests, timeout_s=1))
     desk.land()
     desk.look()
     desk.load(validate=False)
