@@ -19,7 +19,7 @@ from feedline.batch.control_file import control_path, read_control_file
 from feedline.batch.headers import MANIFEST
 from feedline.catalog import Catalog, Feed, load_catalog
 from feedline.datagen import generate_day
-from feedline.kafka.admin import admin_client, ensure_topics
+from feedline.kafka.admin import admin_client, ensure_topics, partition_count, watermarks
 from feedline.kafka.config import consumer_config
 from feedline.producer.delivery import produce_delivery
 from feedline.producer.source_files import DeliverySource
@@ -126,6 +126,15 @@ class Bulk:
             return sorted(_drain(consumer, len(partitions)), key=lambda m: (m.partition, m.offset))
         finally:
             consumer.close()
+
+    def expire(self, topic: str) -> None:
+        """Deletes from a topic what it holds, as its retention would."""
+        # Held in a name: a client that is let go answers none of its futures.
+        admin = admin_client(self.settings.kafka)
+        marks = watermarks(self.settings.kafka, topic, range(partition_count(admin, topic)))
+        ends = [TopicPartition(topic, partition, high) for partition, (_, high) in marks.items()]
+        for future in admin.delete_records(ends).values():
+            future.result()
 
 
 @pytest.fixture

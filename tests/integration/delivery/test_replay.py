@@ -22,7 +22,6 @@ from feedline.catalog import Catalog, ErrorLimit
 from feedline.consumer.range_reader import group_of
 from feedline.cycle_intraday import announced_deliveries
 from feedline.errors import ConfigurationError, ErrorLimitExceededError, OffsetsExpiredError
-from feedline.kafka.admin import admin_client, watermarks
 from feedline.kafka.config import consumer_config
 from feedline.replay.run import ReplayOptions, replay
 from feedline.replay.scope import REPLAY_GROUP
@@ -105,15 +104,6 @@ class Desk:
             self.query(f"DELETE FROM {data_table(table.name)} WHERE \"_CORRELATION_ID\" IN ('{gone}', '{rowless}')")
         self.query(f"DELETE FROM {LOAD_LEDGER} WHERE CORRELATION_ID IN ('{gone}', '{unbooked}')")
         return gone, rowless, unbooked
-
-    def expire(self):
-        """Deletes from the topic what it holds, as its retention would."""
-        marks = watermarks(self.settings.kafka, self.feed.topic.name, range(self.feed.topic.partitions))
-        ends = [TopicPartition(self.feed.topic.name, p, high) for p, (_, high) in marks.items()]
-        # Held in a name: a client that is let go answers none of its futures.
-        admin = admin_client(self.settings.kafka)
-        for future in admin.delete_records(ends).values():
-            future.result()
 
 
 @pytest.fixture
@@ -240,7 +230,7 @@ def test_a_rebuild_into_a_side_schema_equals_the_tables_and_leaves_them_alone(lo
 def test_what_left_the_topic_is_told_and_comes_back_from_the_archive(loaded):
     before = loaded.tables()
     loaded.damage()
-    loaded.expire()
+    loaded.bulk.expire(loaded.feed.topic.name)
     with pytest.raises(OffsetsExpiredError, match=r"older than the topic's retention.*from-archive"):
         loaded.replay(REPAIR)
     landed = archived(loaded.settings.archive_folder, loaded.feed.name, DAY)
@@ -300,7 +290,7 @@ def test_the_delivery_that_landed_last_is_the_one_that_shows(desk):
     desk.load()
     assert shown() == {first}
     # Even when only the archive knows that it came before.
-    desk.expire()
+    desk.bulk.expire(desk.feed.topic.name)
     desk.query(f"DELETE FROM {DELIVERY} WHERE DELIVERY_ID = '{second}'")
     desk.replay(replace(REPAIR, from_archive=True), delivery_id=second)
     desk.manifest = cycle.delivered(desk.settings, desk.feed, DAY)
