@@ -34,7 +34,7 @@ from feedline.producer.delivery import BulkPolicy
 from feedline.producer.intraday_files import LandedDelivery
 from feedline.settings import Settings
 from feedline.warehouse.connection import Session
-from feedline.warehouse.deliveries import COMPLETE, deliveries_of
+from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of, is_validated
 from feedline.warehouse.ledger import read_checkpoints
 from feedline.warehouse.partial import loaded_deliveries, validate_partial
 from feedline.warehouse.report import ValidationReport
@@ -170,14 +170,21 @@ def unchecked(
 
     failed: those too that were, and failed.
     """
-    rows = [row for row in deliveries_of(session, business_date) if row.status == COMPLETE or not failed]
-    # Deliveries of two feeds may have one id.
-    checked = {(row.feed, row.delivery_id): row.produced_at for row in rows}
+    rows = _rows(session, business_date, complete=failed)
     return [
         manifest
         for _, manifest in sorted(announced.items())
-        if (at := checked.get((manifest.feed, manifest.delivery_id))) is None or at < manifest.produced_at
+        if not is_validated(rows.get((manifest.feed, manifest.delivery_id)), manifest)
     ]
+
+
+def _rows(session: Session, business_date: date, *, complete: bool) -> dict[tuple[str, str], DeliveryRow]:
+    """What was validated of a date, by feed and delivery, since those of two feeds may have one id.
+
+    complete: only what was found COMPLETE.
+    """
+    rows = deliveries_of(session, business_date)
+    return {(row.feed, row.delivery_id): row for row in rows if row.status == COMPLETE or not complete}
 
 
 def validate_closed(
@@ -211,16 +218,12 @@ def validate_day_so_far(
     session = Session(connection, feed=feed.name)
     loaded = loaded_deliveries(session, feed, business_date, Cycle.INTRADAY)
     announced = announced_deliveries(settings, feed, business_date)
-    done = {
-        row.delivery_id: row
-        for row in deliveries_of(session, business_date)
-        if row.feed == feed.name and row.status == COMPLETE
-    }
+    done = _rows(session, business_date, complete=True)
     checkpoints = read_checkpoints(connection, feed.name, feed.topic.name)
     complete, reports = 0, []
     for delivery_id in sorted(loaded.keys() | announced.keys()):
-        manifest, row = announced.get(delivery_id), done.get(delivery_id)
-        if row is not None and (manifest is None or row.produced_at >= manifest.produced_at):
+        manifest = announced.get(delivery_id)
+        if is_validated(done.get((feed.name, delivery_id)), manifest):
             complete += 1
         elif manifest is not None and _is_loaded(manifest, checkpoints):
             report = validate_delivery(connection, feed, manifest)
