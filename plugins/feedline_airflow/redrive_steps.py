@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Where files of corrections are put, beside the feeds' own folders. The form names one of them and nothing else.
 CORRECTIONS = "corrections"
+# By which `send` hands `tell_open` what it left out.
+LEFT_OPEN = "left_open"
 
 
 def redrive_source(params: Mapping[str, Any], landing: Path) -> Path | Selection:
@@ -74,9 +76,10 @@ def check() -> None:
 
 
 def send() -> list[dict[str, Any]]:
-    """Sends what fits, and where it lies by delivery."""
+    """Sends what fits, and where it lies by delivery; for `tell_open`, how many errors do not fit, and the first."""
     from feedline.catalog import load_catalog
     from feedline.redrive import run
+    from feedline.redrive.plan import SHOWN
     from feedline_airflow.warehouse_hook import WarehouseHook
 
     settings, context = task_settings(), get_current_context()
@@ -87,6 +90,8 @@ def send() -> list[dict[str, Any]]:
     with WarehouseHook().session() as connection:
         plan = run.check(settings, connection, catalog, source)
         sent = run.send(settings, connection, catalog, plan, requested_by=requested_by)
+    left = {"errors": len(plan.refused), "named": [str(refusal) for refusal in plan.refused[:SHOWN]]}
+    context["ti"].xcom_push(key=LEFT_OPEN, value=left)
     for one in sent:
         logger.info("%s: %d records in %d messages", one.delivery.delivery_id, one.records, one.messages)
     return [one.to_dict() for one in sent]
@@ -112,29 +117,18 @@ def settle(sent: dict[str, Any]) -> None:
 
 
 def tell_open() -> None:
-    """Fails when errors that were to be sent as they are still do not fit, once the others are loaded.
+    """Fails when errors that were to be sent as they are did not fit when the others were sent, once those are loaded.
 
     Raises SchemaMismatchError, naming the first of them.
     """
-    from feedline.catalog import load_catalog
     from feedline.errors import SchemaMismatchError
-    from feedline.redrive import run
-    from feedline.redrive.plan import SHOWN
-    from feedline_airflow.warehouse_hook import WarehouseHook
 
-    settings, params = task_settings(), get_current_context()["params"]
-    if params["dry_run"]:
+    left = get_current_context()["ti"].xcom_pull(task_ids="send", key=LEFT_OPEN)
+    if left is None:
         raise AirflowSkipException("dry run: nothing was to be sent")
-    if not params["as_is"]:
-        logger.info("A file of corrections is sent whole or not at all")
-        return
-    source = redrive_source(params, settings.landing)
-    with WarehouseHook().session() as connection:
-        refused = run.check(settings, connection, load_catalog(settings.catalog), source).refused
-    if refused:
-        named = "; ".join(map(str, refused[:SHOWN]))
+    if left["errors"]:
         raise SchemaMismatchError(
-            f"{len(refused)} errors stay open, since they still do not fit: {named}; put the schema or the catalogue "
-            "right, or correct them by a file"
+            f"{left['errors']} errors stay open, since they still do not fit: {'; '.join(left['named'])}; put the "
+            "schema or the catalogue right and trigger this Dag again, or correct them by a file"
         )
     logger.info("No error is left open that was to be sent")

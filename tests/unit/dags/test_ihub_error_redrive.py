@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from feedline.catalog import load_catalog
+from feedline.catalog import default_catalog_path, load_catalog
 from feedline.errors import ConfigurationError, SchemaMismatchError
 from feedline.redrive import run
 from feedline.redrive.plan import RedrivePlan, Refusal
@@ -90,32 +90,43 @@ def test_a_form_that_says_too_little_too_much_or_names_another_file_is_refused(t
 
 
 @pytest.fixture
-def last_step(monkeypatch, tmp_path):
-    """Runs the last step of a run by its form, when a check finds these refusals."""
+def steps(monkeypatch, tmp_path):
+    """The last steps of a run that sends errors as they are, with what they hand each other; `found` is the plan."""
     from feedline_airflow import redrive_steps, warehouse_hook
 
-    def tell(*refused, **form):
-        monkeypatch.setattr(run, "check", lambda *_: RedrivePlan(refused=refused))
-        monkeypatch.setattr(redrive_steps, "get_current_context", lambda: {"params": {**FORM, **form}})
-        redrive_steps.tell_open()
-
-    monkeypatch.setattr(redrive_steps, "task_settings", lambda: SimpleNamespace(landing=tmp_path, catalog=None))
+    handed = {}
+    ti = SimpleNamespace(
+        xcom_push=lambda key, value: handed.update({("send", key): value}),
+        xcom_pull=lambda task_ids, key: handed.get((task_ids, key)),
+    )
+    form = {**FORM, "as_is": True, "business_date": "2026-11-20", "dry_run": False}
+    dag_run = SimpleNamespace(triggering_user_name="ada", run_id="manual")
+    given = SimpleNamespace(steps=redrive_steps, found=RedrivePlan())
+    monkeypatch.setattr(run, "check", lambda *_: given.found)
+    monkeypatch.setattr(run, "send", lambda *_, **__: [])
+    context = {"params": form, "ti": ti, "dag_run": dag_run}
+    monkeypatch.setattr(redrive_steps, "get_current_context", lambda: context)
+    settings = SimpleNamespace(landing=tmp_path, catalog=default_catalog_path())
+    monkeypatch.setattr(redrive_steps, "task_settings", lambda: settings)
     hook = SimpleNamespace(session=lambda: nullcontext(None))
     monkeypatch.setattr(warehouse_hook, "WarehouseHook", lambda: hook)
-    return tell
+    return given
 
 
-AS_IS = {"as_is": True, "business_date": "2026-11-20", "dry_run": False}
-
-
-def test_a_run_that_leaves_errors_open_fails_and_names_them(last_step):
+def test_a_run_that_leaves_errors_open_fails_and_names_them(steps):
+    named = Refusal("e1", "no number", field_path="price"), Refusal("e2", "no fund")
+    steps.found = RedrivePlan(refused=named)
+    steps.steps.send()
+    # Put right meanwhile, they fit, and are as open as they were: nobody has sent them.
+    steps.found = RedrivePlan()
     with pytest.raises(SchemaMismatchError, match=r"2 errors stay open.*price: no number \(e1\); no fund \(e2\)"):
-        last_step(Refusal("e1", "no number", field_path="price"), Refusal("e2", "no fund"), **AS_IS)
-    last_step(**AS_IS)
+        steps.steps.tell_open()
+    steps.steps.send()
+    steps.steps.tell_open()
 
 
-def test_a_dry_run_leaves_nothing_open_that_was_to_be_sent(last_step):
+def test_a_dry_run_leaves_nothing_open_that_was_to_be_sent(steps):
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException):
-        last_step(Refusal("e1", "no number"), **{**AS_IS, "dry_run": True})
+        steps.steps.tell_open()
