@@ -11,7 +11,7 @@ minutes and without a worker, for something new of each feed; messages on the to
 | `produce` | sends the deliveries that landed and are not on the topic |
 | `plan_ranges` | from where the last pass ended to the topic's end |
 | `load` | loads them, one task a range |
-| `validate` | checks what is there of the day so far; deliveries that are whole become complete |
+| `validate` | checks what is there of the day so far, and what was closed late on earlier days; marks what is whole |
 
 A pass may run at any time and again: it changes no row twice. The end of day completes the same business date.
 """

@@ -83,9 +83,10 @@ def choose_feeds() -> list[str]:
 def look(feed: str, business_date: date) -> Look:
     """Looks once at the landing folder and the topic.
 
-    A delivery is news too whose rows were loaded before the manifest came that closes it: it is to be validated.
+    A delivery is news too whose rows were loaded before the manifest came that closes it, also when it is of an earlier
+    date: it is to be validated.
     """
-    from feedline.cycle_intraday import announced_deliveries, has_unloaded, positions, unchecked
+    from feedline.cycle_intraday import announced_deliveries, has_unloaded, left_open, positions, unchecked
     from feedline.producer.intraday_files import landed_deliveries
     from feedline.warehouse.connection import Session
     from feedline_airflow.warehouse_hook import WarehouseHook
@@ -99,6 +100,8 @@ def look(feed: str, business_date: date) -> Look:
     with WarehouseHook().session() as connection:
         places = positions(settings, connection, known)
         closed = unchecked(Session(connection), business_date, announced)
+        earlier = left_open(settings, connection, known, business_date)
+    closed += [one.manifest for one in earlier if one.manifest is not None]
     news = f"{', '.join(new)} landed" if new else ""
     if not news and has_unloaded(settings, known, places):
         news = "the topic has records that are not loaded"
@@ -146,7 +149,8 @@ def plan_ranges(feed: str) -> list[dict[str, Any]]:
 
 
 def validate(feed: str, refused: list[str]) -> dict[str, Any]:
-    """Checks what is loaded of the day so far, or of each of the days that the run is about.
+    """Checks what is loaded of the day so far, or of each of the days that the run is about; and what was closed of
+    earlier days after their last pass.
 
     Raises ValidationFailedError, and ControlMismatchError for small deliveries that could not be produced, after the
     others are loaded and checked.
@@ -161,6 +165,9 @@ def validate(feed: str, refused: list[str]) -> dict[str, Any]:
             cycle_intraday.validate_day_so_far(settings, connection, known, business_date)
             for business_date in options.business_dates
         ]
+        earlier = cycle_intraday.validate_left_open(settings, connection, known, max(options.business_dates))
+    for report in earlier:
+        logger.info("%s of an earlier date was closed and is validated", report.delivery_id)
     for so_far in days:
         logger.info(
             "%s of %s so far: %d records; %d deliveries are complete, %d are open",
@@ -172,6 +179,8 @@ def validate(feed: str, refused: list[str]) -> dict[str, Any]:
         )
     for so_far in days:
         so_far.raise_for_failures()
+    for report in earlier:
+        report.raise_for_failures()
     if refused:
         raise ControlMismatchError(f"{len(refused)} deliveries were not produced: {'; '.join(refused)}", feed=feed)
     return {

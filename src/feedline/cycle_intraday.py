@@ -36,7 +36,7 @@ from feedline.settings import Settings
 from feedline.warehouse.connection import Session
 from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of, is_validated
 from feedline.warehouse.ledger import read_checkpoints
-from feedline.warehouse.partial import loaded_deliveries, validate_partial
+from feedline.warehouse.partial import loaded_deliveries, never_validated, validate_partial
 from feedline.warehouse.report import ValidationReport
 from feedline.warehouse.validate import validate_delivery
 
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 EXCHANGE_TIMEZONE = ZoneInfo("America/New_York")
 # Nothing of a business date is produced earlier; senders in Asia begin the evening before.
 DAY_BEGINS_BEFORE = timedelta(hours=12)
+# How long what was left open is looked for; topics keep a delivery for five days.
+LOOK_BACK = timedelta(days=7)
 # One task for so many unread offsets of the topic, up to the most.
 OFFSETS_A_RANGE = 2_000
 MAX_RANGES = 4
@@ -77,6 +79,16 @@ class DaySoFar:
         """Raises ValidationFailedError for the first delivery that failed a check."""
         for report in self.reports:
             report.raise_for_failures()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """An intraday delivery of an earlier business date that was never validated; manifest: None when nobody has closed
+    it, or its topic no longer says so."""
+
+    delivery_id: str
+    business_date: date
+    manifest: DeliveryManifest | None
 
 
 def day_begins(business_date: date) -> datetime:
@@ -195,15 +207,49 @@ def validate_closed(
     One whose messages are not all loaded is left to the next pass, and logged as a warning.
     """
     announced = announced_deliveries(settings, feed, business_date)
+    session = Session(connection, feed=feed.name)
+    return _validate_loaded(connection, feed, unchecked(session, business_date, announced, failed=failed))
+
+
+def left_open(settings: Settings, connection: SnowflakeConnection, feed: Feed, before: date) -> list[LeftOpen]:
+    """The intraday deliveries of business dates before this one that loads have met and no validation has.
+
+    The end of a date validates what is closed by then. What is closed later starts a pass of its own, unless nobody
+    watches the topic just then. The topic is asked for dates only that have such a delivery.
+    """
+    opened = never_validated(Session(connection, feed=feed.name), feed, since=before - LOOK_BACK, before=before)
+    announced = {day: announced_deliveries(settings, feed, day) for day in {day for day, _ in opened}}
+    return [LeftOpen(delivery_id, day, announced[day].get(delivery_id)) for day, delivery_id in opened]
+
+
+def validate_left_open(
+    settings: Settings, connection: SnowflakeConnection, feed: Feed, before: date
+) -> tuple[ValidationReport, ...]:
+    """Validates what was left open of earlier business dates and is closed now; the rest is logged as warnings."""
+    opened = left_open(settings, connection, feed, before)
+    for one in opened:
+        if one.manifest is None:
+            logger.warning(
+                "%s of %s has records in the table that the _CURRENT views do not show, since nobody has closed it: "
+                "have its program complete it, or take them out with "
+                "`feedline replay rebuild --feeds %s --delivery %s --drop-incomplete`",
+                *(one.delivery_id, one.business_date, feed.name, one.delivery_id),
+            )
+    return _validate_loaded(connection, feed, [one.manifest for one in opened if one.manifest is not None])
+
+
+def _validate_loaded(
+    connection: SnowflakeConnection, feed: Feed, manifests: Iterable[DeliveryManifest]
+) -> tuple[ValidationReport, ...]:
     checkpoints = read_checkpoints(connection, feed.name, feed.topic.name)
     reports = []
-    for manifest in unchecked(Session(connection, feed=feed.name), business_date, announced, failed=failed):
+    for manifest in manifests:
         if _is_loaded(manifest, checkpoints):
             reports.append(validate_delivery(connection, feed, manifest))
         else:
             logger.warning(
                 "%s is on the topic and not all of it is loaded: trigger `ihub_intraday` for %s",
-                *(manifest.delivery_id, business_date),
+                *(manifest.delivery_id, manifest.business_date),
             )
     return tuple(reports)
 

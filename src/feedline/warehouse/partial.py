@@ -12,7 +12,7 @@ from snowflake.connector import SnowflakeConnection
 from feedline.batch.identity import Cycle
 from feedline.catalog import Feed
 from feedline.warehouse.connection import Session
-from feedline.warehouse.names import LOAD_LEDGER, literal
+from feedline.warehouse.names import DELIVERY, LOAD_LEDGER, literal
 from feedline.warehouse.report import ValidationReport
 from feedline.warehouse.validate import DeliveryRows, partial_checks
 
@@ -26,6 +26,19 @@ def loaded_deliveries(session: Session, feed: Feed, business_date: date, cycle: 
         doing="cannot read the ledger",
     )
     return {delivery_id: int(records) for delivery_id, records in rows}
+
+
+def never_validated(session: Session, feed: Feed, *, since: date, before: date) -> list[tuple[date, str]]:
+    """Business date and id of intraday deliveries that loads have met and no validation has, of dates from `since` on
+    and before `before`, in order."""
+    of_feed = f"FEED = {literal(feed.name)} AND BUSINESS_DATE >= {literal(since)}"
+    rows = session.execute(
+        f"SELECT DISTINCT BUSINESS_DATE, DELIVERY_ID FROM {LOAD_LEDGER} WHERE {of_feed} "
+        f"AND BUSINESS_DATE < {literal(before)} AND CYCLE = {literal(Cycle.INTRADAY.value)} "
+        f"AND DELIVERY_ID NOT IN (SELECT DELIVERY_ID FROM {DELIVERY} WHERE {of_feed}) ORDER BY 1, 2",
+        doing="cannot read which deliveries were not validated",
+    )
+    return [(business_date, delivery_id) for business_date, delivery_id in rows]
 
 
 def validate_partial(connection: SnowflakeConnection, feed: Feed, delivery_id: str) -> ValidationReport:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -20,7 +20,7 @@ from feedline.producer.intraday_files import landed_deliveries
 from feedline.replay.run import ReplayOptions, replay
 from feedline.replay.selection import Mode, Selection
 from feedline.warehouse.connection import Session
-from feedline.warehouse.names import current_view, data_table
+from feedline.warehouse.names import DELIVERY, current_view, data_table
 from feedline.warehouse.provision import provision_tables
 from feedline.warehouse.status import delivery_status
 from feedline.warehouse.validate import validate_delivery
@@ -182,8 +182,9 @@ def test_a_delivery_that_cannot_be_used_holds_up_no_other(settings, connection, 
 
 
 def test_a_delivery_that_is_closed_when_its_rows_are_loaded_is_validated_all_the_same(
-    settings, connection, feed, books, bulk
+    settings, connection, feed, books, *, bulk, caplog
 ):
+    next_day = books + timedelta(days=1)
     ours = {"feedline.catalog": Catalog({FEED: feed}), "feedline.registry": dict(settings.registry)}
     ours |= {"feedline.register.schemas": True, "feedline.business.date": books, "feedline.cycle": "INTRADAY"}
 
@@ -197,13 +198,22 @@ def test_a_delivery_that_is_closed_when_its_rows_are_loaded_is_validated_all_the
         producer.flush()
         open_day, _ = one_pass(settings, connection, feed, books)
         assert (open_day.open, open_day.records, waiting()) == (1, 20, 0)
+        assert intraday.validate_left_open(settings, connection, feed, next_day) == ()
+        assert "nobody has closed it" in caplog.text
         producer.complete_delivery(FEED, records=20)
     # Only a manifest lies beyond the checkpoints: there is nothing to load.
     assert not intraday.has_unloaded(settings, feed, intraday.positions(settings, connection, feed))
     assert waiting() == 1
-    [report] = intraday.validate_closed(settings, connection, feed, books)
-    assert report.passed
-    assert (waiting(), intraday.validate_closed(settings, connection, feed, books)) == (0, ())
+    # A pass of a later day takes it up when none of its own day does.
+    [left] = intraday.left_open(settings, connection, feed, next_day)
+    assert (left.business_date, left.manifest.records) == (books, 20)
+    assert intraday.left_open(settings, connection, feed, books) == []
+    for validate, day in ((intraday.validate_left_open, next_day), (intraday.validate_closed, books)):
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {DELIVERY} WHERE BUSINESS_DATE = '{books}'")
+        [report] = validate(settings, connection, feed, day)
+        assert report.passed
+        assert (waiting(), validate(settings, connection, feed, day)) == (0, ())
     assert by_cycle(connection, current_view(feed.table), books) == {Cycle.INTRADAY.value: 20}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from feedline import cycle_intraday
 from feedline.catalog import load_catalog
-from feedline.cycle_intraday import DaySoFar
+from feedline.cycle_intraday import DaySoFar, LeftOpen
 from feedline.errors import ValidationFailedError
 from feedline.settings import Settings
 from feedline.warehouse.report import Check, ValidationReport
@@ -75,7 +75,7 @@ def steps(monkeypatch, tmp_path):
     from feedline_airflow import intraday_steps, warehouse_hook
 
     days = (date(2026, 11, 19), date(2026, 11, 20))
-    found = SimpleNamespace(steps=intraday_steps, days=days, announced={}, validated={}, checked=[])
+    found = SimpleNamespace(steps=intraday_steps, days=days, announced={}, validated={}, checked=[], left=[], late=())
 
     def so_far(_settings, _connection, _feed, day):
         found.checked.append(day)
@@ -94,6 +94,8 @@ def steps(monkeypatch, tmp_path):
     monkeypatch.setattr(cycle_intraday, "announced_deliveries", lambda _s, _f, day: found.announced.get(day, {}))
     monkeypatch.setattr(cycle_intraday, "deliveries_of", lambda _session, day: found.validated.get(day, []))
     monkeypatch.setattr(cycle_intraday, "validate_day_so_far", so_far)
+    monkeypatch.setattr(cycle_intraday, "left_open", lambda *_: found.left)
+    monkeypatch.setattr(cycle_intraday, "validate_left_open", lambda *asked: found.late if asked[-1] == days[1] else ())
     return found
 
 
@@ -129,5 +131,17 @@ def test_a_run_validates_every_date_that_it_was_started_for(steps):
     assert told == {"business_dates": ["2026-11-19", "2026-11-20"], "records": 60, "complete": 2, "open": 0}
     early, _ = steps.days
     steps.reports[early] = ValidationReport("a program's", "accounts", (Check("rows", "", 30, 29),))
+    with pytest.raises(ValidationFailedError, match="rows: 29 instead of 30"):
+        steps.steps.validate("accounts", [])
+
+
+def test_what_nobody_saw_being_closed_is_news_to_a_pass_of_a_later_day_and_validated_there(steps):
+    _, today = steps.days
+    steps.left = [LeftOpen("nobody has closed it", date(2026, 11, 18), None)]
+    assert steps.steps.look("accounts", today).news == ""
+    closed = SimpleNamespace(feed="accounts", delivery_id="a program's")
+    steps.left = [LeftOpen(closed.delivery_id, date(2026, 11, 18), closed)]
+    assert steps.steps.look("accounts", today).news == "a program's closed and not validated"
+    steps.late = (ValidationReport("a program's", "accounts", (Check("rows", "", 30, 29),)),)
     with pytest.raises(ValidationFailedError, match="rows: 29 instead of 30"):
         steps.steps.validate("accounts", [])
