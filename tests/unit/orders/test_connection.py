@@ -17,8 +17,8 @@ class Session:
         self.expected, self.arrives = 7, []
 
     def getExpectedTargetNum(self):  # noqa: N802
-        now = self.expected
-        for arrive in self.arrives:
+        now, arrives, self.arrives = self.expected, self.arrives, []
+        for arrive in arrives:
             arrive()
         return now
 
@@ -77,6 +77,34 @@ def test_what_is_received_while_it_stops_is_asked_for_again(connection):
     receive(connection)
     receive(connection)
     assert connection.reports.empty()
+    assert asked_from(connection) == 8
+
+
+def test_a_message_that_the_session_refuses_is_asked_for_until_it_is_kept(connection):
+    """Its number counts before anybody is told of it."""
+    receive(connection)
+    connection.reports.get()
+    assert asked_from(connection) == 8
+    connection._session.expected += 1
+    assert asked_from(connection) == 8
+    log = connection._policy.folder / "FIX.4.4-GATEWAY-1-ENGINE.messages.current.log"
+    body = "35=8\x0134=8\x0149=ENGINE\x0156=GATEWAY-1\x0111=o-1\x015001=a\x015001=b\x01"
+    log.write_text(f"20261120-19:05:00.123456789 : 8=FIX.4.4\x019={len(body)}\x01{body}10=000\x01\n")
+    connection.toAdmin(parse("35=3\x0145=8\x01372=8\x01373=13\x01", "GATEWAY-1", "ENGINE"), None)
+    assert asked_from(connection) == 8
+    assert connection.reports.get()["11"] == "o-1"
+    assert asked_from(connection) == 9
+    assert connection.session_rejects == 1
+
+
+def test_a_message_that_the_session_refuses_and_nothing_has_logged_is_asked_for_again(connection):
+    receive(connection)
+    connection.reports.get()
+    assert asked_from(connection) == 8
+    connection._session.expected += 1
+    connection.toAdmin(parse("35=3\x0145=8\x01372=8\x01373=13\x01", "GATEWAY-1", "ENGINE"), None)
+    receive(connection)
+    connection.reports.get()
     assert asked_from(connection) == 8
 
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+import quickfix
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feedline.errors import SchemaMismatchError
-from feedline.orders.fix.dictionary import SOH, fields_of, names, parse
+from feedline.orders.fix.dictionary import SOH, fields_of, names, parse, received_path
 from feedline.orders.fix.messages import message_of, plain, terms_of
 from feedline.orders.fix.reports import is_duplicate, moment, report_of
 from feedline.orders.model import EventKind, ExecType, OrdStatus, Product
@@ -33,6 +34,32 @@ def test_every_kind_of_every_product_passes_the_dictionary(product, kind, msg_ty
     assert fields.get("41") == (None if kind is EventKind.NEW else "7f0c-3")
     assert (fields["9701"], fields["9702"]) == ("3", "41")
     assert ("152" if product is Product.MUTUAL_FUND else "38") in fields
+
+
+def test_a_message_that_the_session_reads_back_to_send_it_again_is_the_same():
+    """It reads its store by the dictionary for what is received, which must know the groups of what we send."""
+    made = event("7f0c", 1, EventKind.NEW, Product.OPTION)
+    raw = parse(message_of(made, terms_of(made), 0, 3, 41), "GATEWAY-1", "ENGINE").toString()
+    again = quickfix.Message(raw, quickfix.DataDictionary(str(received_path())), True)  # noqa: FBT003
+    assert again.toString() == raw
+
+
+def test_data_is_no_field_of_the_message_and_other_bytes_than_utf_8_can_be_read():
+    raw = f"35=8{SOH}32=5{SOH}58=ex\udce9{SOH}354=7{SOH}355={SOH}32=7{SOH}x{SOH}"
+    assert fields_of(raw) == {"35": "8", "32": "5", "58": "ex\xe9", "354": "7", "355": f"{SOH}32=7{SOH}x"}
+    signed = f"35=8{SOH}32=5{SOH}89={SOH}32=7{SOH}x{SOH}93=7{SOH}10=000{SOH}"
+    assert fields_of(signed)["32"] == "5"
+
+
+@pytest.mark.parametrize("amount", ["1e3", "1_000", "NaN", "Infinity", "", " 5", "\u0665"])
+def test_what_is_no_number_of_fix_is_none_of_ours(amount):
+    fields = {
+        "35": "8", "34": "7", "52": "20261120-14:05:00", "11": "7f0c-1", "17": "e", "150": "F", "39": "1",
+        "32": amount, "31": "1", "14": "1", "151": "9", "6": "1",
+    }  # fmt: skip
+    with pytest.raises(SchemaMismatchError, match="no report"):
+        report_of(fields, "GATEWAY-1")
+    assert report_of(fields | {"32": "5."}, "GATEWAY-1").last_qty == Decimal(5)
 
 
 def test_an_option_is_named_by_its_terms():

@@ -231,8 +231,9 @@ class Answers:
 
     def _duplicate(self, fields: Mapping[str, str]) -> None:
         """The engine has it, but this copy was not marked: asked again, marked, it gives its reports again."""
-        outgoing = self._flight.find(fields["11"])
+        name = fields.get("11", "")
+        outgoing = self._flight.find(name)
         self._counts["duplicates"] += 1
-        logger.warning("the engine has %s already", fields["11"])
+        logger.warning("the engine has %s already", name)
         if outgoing is not None and not outgoing.answered and not outgoing.resend:
             self._flight.send_again(outgoing)

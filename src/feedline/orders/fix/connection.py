@@ -18,6 +18,7 @@ from feedline.orders.fix.dictionary import BEGIN_STRING, fields_of
 from feedline.orders.fix.line_watch import watch_lines
 from feedline.orders.fix.session_policy import SessionPolicy, initiator_settings
 from feedline.orders.fix.store import StoreFiles
+from feedline.orders.fix.turned_away import reason_of, turned_away
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 50_000
 STOP_WITHIN_S = 15.0
 _RECEIVED = frozenset({"8", "9", "j"})
+_REPORTS = frozenset({"8", "9"})
+_REJECTS = frozenset({"3", "j"})
 
 
 @dataclass(slots=True)
@@ -85,8 +88,12 @@ class Connection(fix.Application):  # type: ignore[misc]
         # The engine's last reason to end or refuse the session.
         self.said = ""
         self._watermark = _Watermark(policy.folder / f"{self.store.prefix.name}.durable")
+        # Messages of the engine that our own session has refused.
+        self.session_rejects = 0
         # Below the first report that could not be handed over: it is to be asked for again.
         self._at_most = sys.maxsize
+        # Up to here the engine's messages were seen to. The number of one that the session refuses counts before that.
+        self._seen = sys.maxsize
         # With an empty store of ours the engine's numbers mean nothing: both begin anew.
         self._reset = reset or not self.store.identity()
         self._stopping = threading.Event()
@@ -112,6 +119,7 @@ class Connection(fix.Application):  # type: ignore[misc]
         if durable is not None and not self._reset and durable < session.getExpectedTargetNum():
             session.setNextTargetMsgSeqNum(durable)
         self._watermark.write(session.getExpectedTargetNum())
+        self._seen = session.getExpectedTargetNum() - 1
         # A thread of ours that can be waited for: QuickFIX's own may outlive `stop`.
         self._thread = threading.Thread(target=self._initiator.block, name="feedline-fix", daemon=True)
         self._thread.start()
@@ -140,7 +148,7 @@ class Connection(fix.Application):  # type: ignore[misc]
         """Of what was taken from `reports` everything is durable below this number, all of it for None. What still
         waits there, or was not even received, is asked for again at the next start all the same."""
         expected = self._session.getExpectedTargetNum()
-        self._watermark.write(min(first_to_ask(expected, self.reports, pending), self._at_most))
+        self._watermark.write(min(first_to_ask(expected, self.reports, pending), self._at_most, self._seen + 1))
 
     def _session_id(self) -> Any:
         return fix.SessionID(BEGIN_STRING, self._sender, self._target)
@@ -157,7 +165,10 @@ class Connection(fix.Application):  # type: ignore[misc]
         self.logged_on = False
 
     def toAdmin(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
-        if self._reset and message.getHeader().getField(35) == "A":
+        kind = message.getHeader().getField(35)
+        if kind in _REJECTS:
+            self._refused(message)
+        if self._reset and kind == "A":
             message.setField(141, "Y")
             # With this the store begins anew: a number from before would pass for durable what comes after.
             try:
@@ -168,7 +179,9 @@ class Connection(fix.Application):  # type: ignore[misc]
     def fromAdmin(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
         self._take(message)
 
-    def toApp(self, message: Any, session: Any) -> None: ...  # noqa: N802
+    def toApp(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
+        if message.getHeader().getField(35) in _REJECTS:
+            self._refused(message)
 
     def fromApp(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
         self._take(message)
@@ -177,16 +190,40 @@ class Connection(fix.Application):  # type: ignore[misc]
         try:
             fields = fields_of(message.toString())
             if fields["35"] == "A" and fields.get("141") == "Y":
-                self._at_most = sys.maxsize
+                self._at_most, self._seen = sys.maxsize, 0
             if fields["35"] == "5" and "58" in fields:
                 self.said = fields["58"]
                 logger.warning("the engine ends the session: %s", self.said)
             if fields["35"] == "3" or fields["35"] in _RECEIVED:
                 self._hand_over(fields)
+            self._has_seen(int(fields["34"]))
         except Exception:
             self._at_most = min(self._at_most, self._watermark.value)
             # Nothing is lost: what is not durable is asked for again at the next start.
             logger.exception("a message of the engine cannot be taken")
+
+    def _refused(self, message: Any) -> None:
+        """Our session refuses a message of the engine, by this one. A report is kept all the same."""
+        self.session_rejects += 1
+        try:
+            reject = fields_of(message.toString())
+            logger.error(
+                "our FIX session refuses message %s of the engine, of type %s: %s",
+                reject.get("45"), reject.get("372"), reason_of(reject),
+            )  # fmt: skip
+            log = self._policy.folder / f"{self.store.prefix.name}.messages.current.log"
+            found = turned_away(log, self._target, reject)
+            if found["35"] in _REPORTS:
+                self._hand_over(found)
+            self._has_seen(int(found["34"]))
+        except Exception:
+            self._at_most = min(self._at_most, self._watermark.value)
+            logger.exception("a message of the engine that our session refuses cannot be kept")
+
+    def _has_seen(self, number: int) -> None:
+        # One with a number too high says nothing of those before it.
+        if number <= self._session.getExpectedTargetNum():
+            self._seen = number
 
     def _hand_over(self, fields: dict[str, str]) -> None:
         while not self._stopping.is_set():

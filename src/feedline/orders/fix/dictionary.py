@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,10 +17,17 @@ from feedline.errors import ConfigurationError, SchemaMismatchError
 SOH = "\x01"
 BEGIN_STRING = "FIX.4.4"
 _POSS_RESEND = 97
+_SIGNATURE = "89"
 
 
 def dictionary_path() -> Path:
+    """What we send is held against it, and what the simulated engine receives."""
     return default_catalog_path().parent / "fix" / "FIX44.xml"
+
+
+def received_path() -> Path:
+    """What a session must know to take what any engine sends; it says nothing of fields that nobody here reads."""
+    return dictionary_path().with_name("FIX44-received.xml")
 
 
 @cache
@@ -53,9 +61,49 @@ def names() -> Names:
     return Names(tags, values, messages)
 
 
+@cache
+def _data_field() -> re.Pattern[str]:
+    """Where a field begins whose value may hold anything, also the end of a field."""
+    root = ET.parse(received_path()).getroot()  # noqa: S314  our own file
+    tags = [one.attrib["number"] for one in root.iterfind("fields/field[@type='DATA']")]
+    return re.compile(f"{SOH}(?:{'|'.join(tags)})=")
+
+
 def fields_of(raw: str) -> dict[str, str]:
-    """The fields of a message by tag; of a tag that is repeated, in a group, the last."""
+    """The fields of a message, as QuickFIX gives it, by tag; of a tag that is repeated, in a group, the last.
+
+    Bytes that are no UTF-8 are read as Latin-1.
+    """
+    if not raw.isascii():
+        raw = _readable(raw)
+    if _data_field().search(raw):
+        return dict(_with_data(raw))
     return dict(part.split("=", 1) for part in raw.split(SOH) if part)
+
+
+def _readable(raw: str) -> str:
+    # QuickFIX's binding gives a byte that is no UTF-8 as half a surrogate pair, which nothing can encode.
+    told = raw.encode("utf-8", "surrogateescape")
+    try:
+        return told.decode()
+    except UnicodeDecodeError:
+        return told.decode("latin-1")
+
+
+def _with_data(raw: str) -> Iterator[tuple[str, str]]:
+    """The fields of a message with data, whose length is told by the field before, in bytes."""
+    told, at, length = raw.encode(), 0, 0
+    while at < len(told):
+        equal = told.index(b"=", at)
+        tag = told[at:equal].decode()
+        if tag == _SIGNATURE:
+            # Its length comes behind it, and then only the checksum.
+            return
+        is_data = _data_field().match(f"{SOH}{tag}=") is not None
+        end = equal + 1 + length if is_data else told.index(SOH.encode(), equal)
+        value = told[equal + 1 : end].decode(errors="replace")
+        yield tag, value
+        at, length = end + 1, int(value) if value.isdecimal() else 0
 
 
 def mark_resend(message: fix.Message) -> None:

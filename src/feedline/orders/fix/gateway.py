@@ -304,5 +304,5 @@ class Gateway:
             waiting=sum(one.waiting_count for one in self._owned),
             paused=self._paused,
             partitions=tuple(places),
-            counts=dict(self.counts),
+            counts=dict(self.counts) | {"session_rejects": self._connection.session_rejects},
         )

@@ -13,6 +13,13 @@ from feedline.orders.model import EventKind, ExecType, ExecutionReport, OrdStatu
 from feedline.orders.model.events import PRICE
 
 EXECUTION_REPORT, CANCEL_REJECT, BUSINESS_REJECT, SESSION_REJECT = "8", "9", "j", "3"
+# Beside the tags of a message: why it can be no report, although its fields may look like one.
+REFUSED = "refused"
+# What is read of a report: of these, one that has a tag twice says nothing for certain.
+READ = frozenset({
+    "6", "11", "14", "17", "31", "32", "34", "35", "39", "43", "49", "52", "56", "58", "59", "60", "97", "102", "103",
+    "150", "151", "790",
+})  # fmt: skip
 
 _EXEC_TYPES: Mapping[str, ExecType] = {
     "0": ExecType.NEW,
@@ -51,6 +58,7 @@ _GO_ON = frozenset({"1", "6"})
 # The engine has the request and has not decided.
 _UNDECIDED = frozenset({ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE})
 _ZERO = Decimal(0)
+_AMOUNT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 _TIMESTAMP = re.compile(r"\d{8}-\d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 
 
@@ -73,6 +81,8 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
     rounded to the decimals of a price.
     Raises SchemaMismatchError for what is neither, or of no order of ours.
     """
+    if REFUSED in fields:
+        raise SchemaMismatchError(fields[REFUSED])
     try:
         name = fields["11"]
         order_id, dash, number = name.rpartition("-")
@@ -87,12 +97,12 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
             sequence=int(number),
             exec_type=ExecType.CANCEL_REJECTED if rejected else _EXEC_TYPES[fields["150"]],
             ord_status=_STATUSES[fields["39"]],
-            last_qty=Decimal(fields["32"]) if trade else None,
-            last_px=Decimal(fields["31"]) if trade else None,
-            cum_qty=_ZERO if rejected else Decimal(fields["14"]),
-            leaves_qty=_ZERO if rejected else Decimal(fields["151"]),
+            last_qty=_amount(fields["32"]) if trade else None,
+            last_px=_amount(fields["31"]) if trade else None,
+            cum_qty=_ZERO if rejected else _amount(fields["14"]),
+            leaves_qty=_ZERO if rejected else _amount(fields["151"]),
             # An average of prices has any number of decimals; it is made of amounts that are told exactly.
-            avg_px=_ZERO if rejected else Decimal(fields["6"]).quantize(PRICE),
+            avg_px=_ZERO if rejected else _amount(fields["6"]).quantize(PRICE),
             text=fields.get("58"),
             transact_time=moment(fields.get("60") or fields["52"]),
             fix_session=session,
@@ -121,7 +131,15 @@ def final_in(fields: Mapping[str, str]) -> Status | None:
 
 def raw_of(fields: Mapping[str, str]) -> bytes:
     """The message for people, of its fields."""
-    return SOH.join(f"{tag}={value}" for tag, value in fields.items()).encode(errors="replace")
+    told = (f"{tag}={value}" for tag, value in fields.items() if tag != REFUSED)
+    return SOH.join(told).encode(errors="replace")
+
+
+def _amount(text: str) -> Decimal:
+    """A number as FIX writes it; Decimal would take more, as 1e3, 1_000 and NaN."""
+    if not _AMOUNT.fullmatch(text):
+        raise ValueError(f"{text!r} is no number")
+    return Decimal(text)
 
 
 def filled_in(fields: Mapping[str, str]) -> Decimal:

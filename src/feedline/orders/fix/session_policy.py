@@ -10,7 +10,7 @@ from pathlib import Path
 import quickfix as fix
 
 from feedline.errors import ConfigurationError
-from feedline.orders.fix.dictionary import BEGIN_STRING, dictionary_path
+from feedline.orders.fix.dictionary import BEGIN_STRING, dictionary_path, received_path
 
 # Room for all that may be unanswered in both directions, as far as the system gives it (net.core.wmem_max, rmem_max):
 # with buffers full both ways each end waits for the other to read, see `line_watch`.
@@ -50,11 +50,17 @@ class SessionPolicy:
 
 
 def initiator_settings(policy: SessionPolicy) -> fix.SessionSettings:
-    """QuickFIX's settings of the end that connects."""
+    """QuickFIX's settings of the end that connects. What it sends is held against the dictionary before; what it
+    receives is not: the session would refuse a fill for a tag that nobody reads, and the engine sends it once."""
     return _settings(
         policy,
         "initiator",
         [
+            f"DataDictionary={received_path()}",
+            "AllowUnknownMsgFields=Y",
+            "ValidateUserDefinedFields=N",
+            "ValidateFieldsHaveValues=N",
+            "ValidateFieldsOutOfOrder=N",
             f"ReconnectInterval={policy.reconnect_s}",
             f"SocketConnectHost={policy.host}",
             f"SocketConnectPort={policy.port}",
@@ -63,11 +69,17 @@ def initiator_settings(policy: SessionPolicy) -> fix.SessionSettings:
 
 
 def acceptor_settings(policy: SessionPolicy) -> fix.SessionSettings:
-    """QuickFIX's settings of the end that listens."""
+    """QuickFIX's settings of the end that listens: strict, since what it accepts is the proof of what is sent."""
     return _settings(
         policy,
         "acceptor",
-        [f"SocketAcceptHost={policy.host}", f"SocketAcceptPort={policy.port}", "SocketReuseAddress=Y"],
+        [
+            f"SocketAcceptHost={policy.host}",
+            f"SocketAcceptPort={policy.port}",
+            "SocketReuseAddress=Y",
+            f"DataDictionary={dictionary_path()}",
+            "ValidateUserDefinedFields=Y",
+        ],
     )
 
 
@@ -90,8 +102,6 @@ def _settings(policy: SessionPolicy, kind: str, own: Sequence[str]) -> fix.Sessi
         f"FileStorePath={policy.folder}",
         f"FileLogPath={policy.folder}",
         "UseDataDictionary=Y",
-        f"DataDictionary={dictionary_path()}",
-        "ValidateUserDefinedFields=Y",
         "CheckLatency=N",
         *own,
     ]
