@@ -11,6 +11,7 @@ from feedline.batch.error_record import MAX_REASON, Origin
 from feedline.batch.headers import header
 from feedline.consumer.error_topic import error_messages
 from feedline.consumer.messages import headers_of
+from feedline.orders.fix.raw import exec_id_of, fields_in
 from feedline.orders.topics import OrderTopics
 
 Place = tuple[int, int]
@@ -60,17 +61,10 @@ def refused_messages(kafka: Mapping[str, Any], topics: OrderTopics) -> Iterator[
             partition=int(header(headers, "originalPartition") or -1),
             offset=int(header(headers, "originalOffset") or -1),
             refused_at=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
-            exec_id=_exec_id(message.value()) if code == REPORT_REFUSED else "",
+            exec_id=exec_id_of(fields_in(message.value())) if code == REPORT_REFUSED else "",
         )
 
 
 def refused_places(kafka: Mapping[str, Any], topics: OrderTopics) -> set[Place]:
     """Partition and offset on `orders.out` of the events that were refused, by whoever refused them."""
     return {(one.partition, one.offset) for one in refused_messages(kafka, topics) if one.topic == topics.out}
-
-
-def _exec_id(raw: bytes | str | None) -> str:
-    """Of a message of the engine, as `feedline.orders.fix.reports` makes the id of what it can read."""
-    text = raw.decode(errors="replace") if isinstance(raw, bytes) else raw or ""
-    fields = dict(part.partition("=")[::2] for part in text.split("\x01"))
-    return f"{fields.get('11', '')}/cancel-rejected" if fields.get("35") == "9" else fields.get("17", "")

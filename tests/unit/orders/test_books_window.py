@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from feedline.orders import refused
+from feedline.orders.fix.raw import exec_id_of, fields_in
 from feedline.orders.reconcile.books import REASONS_KEPT, looked_back
 from feedline.orders.warehouse.rows import EXCHANGE_ZONE
 
@@ -38,4 +38,4 @@ def test_the_books_of_a_date_do_not_look_at_what_came_later_nor_at_what_may_have
     ],
 )
 def test_a_report_that_could_not_be_read_is_known_by_the_id_that_it_has_once_it_is(raw, known_as):
-    assert refused._exec_id(raw) == known_as
+    assert exec_id_of(fields_in(raw)) == known_as

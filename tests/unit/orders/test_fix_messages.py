@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedline.errors import SchemaMismatchError
-from feedline.orders.fix.dictionary import SOH, fields_of, names, parse, received_path
+from feedline.orders.fix.dictionary import fields_of, names, parse, received_path
 from feedline.orders.fix.messages import message_of, plain, terms_of
+from feedline.orders.fix.raw import SOH
 from feedline.orders.fix.reports import is_duplicate, moment, report_of
 from feedline.orders.model import EventKind, ExecType, OrdStatus, Product
 from order_flow.flow import event
@@ -49,6 +50,17 @@ def test_data_is_no_field_of_the_message_and_other_bytes_than_utf_8_can_be_read(
     assert fields_of(raw) == {"35": "8", "32": "5", "58": "ex\xe9", "354": "7", "355": f"{SOH}32=7{SOH}x"}
     signed = f"35=8{SOH}32=5{SOH}89={SOH}32=7{SOH}x{SOH}93=7{SOH}10=000{SOH}"
     assert fields_of(signed)["32"] == "5"
+
+
+@pytest.mark.parametrize("without", [{}, {"17": ""}])
+def test_a_report_without_an_id_is_none(without):
+    """The next one without would pass for its copy."""
+    fields = {
+        "35": "8", "34": "7", "52": "20261120-14:05:00", "11": "7f0c-1", "150": "0", "39": "0", "14": "0", "151": "9",
+        "6": "0",
+    }  # fmt: skip
+    with pytest.raises(SchemaMismatchError, match="without an id"):
+        report_of(fields | without, "GATEWAY-1")
 
 
 @pytest.mark.parametrize("amount", ["1e3", "1_000", "NaN", "Infinity", "", " 5", "\u0665"])

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from feedline.orders.engine.behaviour import Answer
 from feedline.orders.engine.book import Arrival, Book, Report, Verdict, now
-from feedline.orders.fix.dictionary import SOH
+from feedline.orders.fix.raw import SOH
 
 NEW, CANCEL, REPLACE = "D", "F", "G"
 ORDER_MESSAGES = frozenset({NEW, CANCEL, REPLACE})

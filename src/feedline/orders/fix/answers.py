@@ -18,6 +18,7 @@ from feedline.orders.fix.holding import Holding, Outgoing
 from feedline.orders.fix.judge import Refuse
 from feedline.orders.fix.outbox import Outbox
 from feedline.orders.fix.ownership import Ownership
+from feedline.orders.fix.raw import CANCEL_REJECT, raw_of
 from feedline.orders.fix.states import Held
 from feedline.orders.model import EventKind, ExecType, Status, conclude
 
@@ -134,8 +135,8 @@ class Answers:
         logger.error("a report of %s cannot be read: %s", name, problem)
         self._counts["reports_refused"] += 1
         self._pending[number] = None
-        word = _Word(lambda _: True, fields["35"] == reports.CANCEL_REJECT, reports.final_in(fields))
-        raw, order_id = reports.raw_of(fields), name.rpartition("-")[0]
+        word = _Word(lambda _: True, fields["35"] == CANCEL_REJECT, reports.final_in(fields))
+        raw, order_id = raw_of(fields), name.rpartition("-")[0]
         self._outbox.refuse_report(order_id, raw, str(problem), lambda: self._said(name, word, number))
 
     def _said(self, name: str, word: _Word, number: int | None) -> None:

@@ -13,8 +13,8 @@ import quickfix as fix
 
 from feedline.catalog import default_catalog_path
 from feedline.errors import ConfigurationError, SchemaMismatchError
+from feedline.orders.fix.raw import SOH
 
-SOH = "\x01"
 BEGIN_STRING = "FIX.4.4"
 _POSS_RESEND = 97
 _SIGNATURE = "89"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from feedline.errors import ConfigurationError
-from feedline.orders.fix.dictionary import SOH, names
+from feedline.orders.fix.dictionary import names
+from feedline.orders.fix.raw import SOH
 from feedline.security.visible import visible
 
 # The message that QuickFIX wrote says itself how many bytes follow, so that a line end in a value is not its end.

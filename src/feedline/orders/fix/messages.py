@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from feedline.errors import SchemaMismatchError
-from feedline.orders.fix.dictionary import SOH
+from feedline.orders.fix.raw import SOH
 from feedline.orders.model import (
     EventKind,
     OptionDetails,

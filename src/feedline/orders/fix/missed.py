@@ -19,10 +19,10 @@ from uuid import uuid4
 
 from feedline.consumer.spans import read_spans
 from feedline.errors import CorruptBatchError, OffsetsExpiredError
-from feedline.orders.fix.dictionary import SOH
 from feedline.orders.fix.holding import Holding, Taken
 from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
+from feedline.orders.fix.raw import SOH
 from feedline.orders.fix.states import Held
 from feedline.orders.topics import MISSED_GROUP
 

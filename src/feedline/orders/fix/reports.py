@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from feedline.errors import SchemaMismatchError
-from feedline.orders.fix.dictionary import SOH
+from feedline.orders.fix.raw import CANCEL_REJECT, REFUSED, exec_id_of
 from feedline.orders.model import EventKind, ExecType, ExecutionReport, OrdStatus, Status
 from feedline.orders.model.events import PRICE
 
-EXECUTION_REPORT, CANCEL_REJECT, BUSINESS_REJECT, SESSION_REJECT = "8", "9", "j", "3"
-# Beside the tags of a message: why it can be no report, although its fields may look like one.
-REFUSED = "refused"
+EXECUTION_REPORT, BUSINESS_REJECT, SESSION_REJECT = "8", "j", "3"
 # What is read of a report: of these, one that has a tag twice says nothing for certain.
 READ = frozenset({
     "6", "11", "14", "17", "31", "32", "34", "35", "39", "43", "49", "52", "56", "58", "59", "60", "97", "102", "103",
@@ -77,8 +75,7 @@ def is_duplicate(fields: Mapping[str, str]) -> bool:
 def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
     """The report of an ExecutionReport or OrderCancelReject; session: the CompID of ours that it came to.
 
-    An OrderCancelReject has no ExecID: its id is made of what it answers, so a copy of it has the same. AvgPx is
-    rounded to the decimals of a price.
+    AvgPx is rounded to the decimals of a price.
     Raises SchemaMismatchError for what is neither, or of no order of ours.
     """
     if REFUSED in fields:
@@ -89,9 +86,11 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
         if not dash or not number.isdecimal():
             raise SchemaMismatchError(f"ClOrdID {name!r} is none of ours", field="ClOrdID")
         rejected = fields["35"] == CANCEL_REJECT
-        trade = fields.get("150") == "F"
+        trade, exec_id = fields.get("150") == "F", exec_id_of(fields)
+        if not exec_id:
+            raise SchemaMismatchError("a report without an id", field="ExecID")
         return ExecutionReport(
-            exec_id=f"{name}/cancel-rejected" if rejected else fields["17"],
+            exec_id=exec_id,
             order_id=order_id,
             cl_ord_id=name,
             sequence=int(number),
@@ -127,12 +126,6 @@ def final_in(fields: Mapping[str, str]) -> Status | None:
     if status is OrdStatus.DONE_FOR_DAY:
         return None if fields.get("59", "1") in _GO_ON else Status.EXPIRED
     return _FINAL.get(status)
-
-
-def raw_of(fields: Mapping[str, str]) -> bytes:
-    """The message for people, of its fields."""
-    told = (f"{tag}={value}" for tag, value in fields.items() if tag != REFUSED)
-    return SOH.join(told).encode(errors="replace")
 
 
 def _amount(text: str) -> Decimal:

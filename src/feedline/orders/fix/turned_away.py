@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from feedline.orders.fix.log_view import last_logged
-from feedline.orders.fix.reports import READ, REFUSED
+from feedline.orders.fix.raw import REFUSED
+from feedline.orders.fix.reports import READ
 
 # SessionRejectReason "tag appears more than once".
 _REPEATED = "13"

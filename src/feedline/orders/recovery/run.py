@@ -20,9 +20,10 @@ from uuid import uuid4
 from feedline.errors import RetriableError, SchemaMismatchError
 from feedline.orders.fix import reports
 from feedline.orders.fix.connection import Connection
-from feedline.orders.fix.dictionary import SOH, fields_of, mark_resend, parse
+from feedline.orders.fix.dictionary import fields_of, mark_resend, parse
 from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.outbox import Outbox
+from feedline.orders.fix.raw import CANCEL_REJECT, SOH, raw_of
 from feedline.orders.model import EventKind
 from feedline.orders.recovery.reported import Reported, reported_since
 from feedline.orders.recovery.window import Sent, Window, sent_in
@@ -309,7 +310,7 @@ class _Run:
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
-        rejected = fields["35"] == reports.CANCEL_REJECT
+        rejected = fields["35"] == CANCEL_REJECT
         kind = self._sent.get(name)
         try:
             report = reports.report_of(fields, self._connection.name)
@@ -321,7 +322,7 @@ class _Run:
             says = Reported(reports.filled_in(fields), reports.final_in(fields) is not None)
             told.reported.setdefault(order_id, Reported()).add(says)
             self._note(name, fields, is_answer=kind is not None)
-            self._outbox.refuse_report(order_id, reports.raw_of(fields), str(problem), lambda: None)
+            self._outbox.refuse_report(order_id, raw_of(fields), str(problem), lambda: None)
             return
         told.reported.setdefault(report.order_id, Reported()).take(report)
         self._note(name, fields, is_answer=kind is not None and reports.answers(report, kind))
@@ -331,5 +332,5 @@ class _Run:
 
     def _note(self, name: str, fields: Mapping[str, str], *, is_answer: bool) -> None:
         if is_answer:
-            refused = fields["35"] == reports.CANCEL_REJECT or fields.get("150") == "8"
+            refused = fields["35"] == CANCEL_REJECT or fields.get("150") == "8"
             (self._answers.refused if refused else self._answers.taken).setdefault(name, fields.get("58", ""))
