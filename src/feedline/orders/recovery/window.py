@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,22 +9,20 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from feedline.consumer.spans import read_spans
-from feedline.errors import ConfigurationError, CorruptBatchError, SchemaMismatchError
+from feedline.errors import ConfigurationError, SchemaMismatchError
 from feedline.kafka.admin import admin_client, offsets_at, partition_count, watermarks
 from feedline.kafka.config import consumer_config
 from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Taken
 from feedline.orders.fix.intent import Intent
-from feedline.orders.fix.judge import EventReader
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
 from feedline.orders.fix.states import Held, read_states
+from feedline.orders.recovery.found_events import FoundEvents
 from feedline.orders.recovery.reported import CLOCKS, answered_since
-from feedline.orders.refused import refused_places
-from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
+from feedline.orders.topics import OrderTopics
 from feedline.settings import Settings
 
-READ_WITHIN_S, REQUEST_S = 60.0, 10.0
+REQUEST_S = 10.0
 # How far before the window's start events are looked for that were answered in it, step by step; then all there are.
 _BEFORE = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(days=4))
 
@@ -149,28 +146,8 @@ def _entered(
 ) -> dict[tuple[str, int], tuple[Taken, int]]:
     """By order and sequence the events from the window's start on, or from the first that may not be answered, and when
     each was entered; and as far back as they can be found, those that were answered since."""
-    acting = settings.acting_as("recovery")
-    kafka, topic = acting.kafka, topics.out
-    reader, refused = EventReader(acting.registry, f"{topic}-value"), refused_places(kafka, topics)
-    before_ms = sys.maxsize if window.end is None else window.end.timestamp() * 1000
-    found: dict[tuple[str, int], tuple[Taken, int]] = {}
-
-    def read(starts: Mapping[int, int], ends: Mapping[int, int], orders: Collection[bytes] | None) -> None:
-        spans = {partition: (start, ends[partition]) for partition, start in starts.items()}
-        for message in read_spans(kafka, topic, spans, group=RECOVERY_GROUP, timeout_s=READ_WITHIN_S):
-            other = orders is not None and message.key() not in orders
-            entered = message.timestamp()[1]
-            if other or entered >= before_ms or (message.partition(), message.offset()) in refused:
-                continue
-            try:
-                one = reader.read(message)
-            except CorruptBatchError:
-                continue
-            key = (one.event.order_id, one.event.sequence)
-            # Of what lies there twice the first counts.
-            if key not in found or one.offset < found[key][0].offset:
-                found[key] = one, entered
-
+    kafka, topic = settings.acting_as("recovery").kafka, topics.out
+    found = FoundEvents(settings, topics, window.end)
     marks = watermarks(kafka, topic, progress)
     ends = {partition: high for partition, (_, high) in marks.items()}
     if window.end is not None:
@@ -178,15 +155,15 @@ def _entered(
         ends = offsets_at(kafka, topic, window.end + CLOCKS)
     starts = offsets_at(kafka, topic, window.start)
     starts = {number: max(marks[number][0], min(start, progress[number].done)) for number, start in starts.items()}
-    read(starts, ends, None if window.order_id is None else {window.order_id.encode()})
+    found.read(starts, ends, None if window.order_id is None else {window.order_id.encode()})
     for reach in (*_BEFORE, None):
-        orders = {order_id.encode() for order_id, sequence in answered if (order_id, sequence) not in found}
+        orders = found.orders_missing(answered)
         if not orders:
             break
         earlier = {number: low for number, (low, _) in marks.items()}
         if reach is not None:
             since = offsets_at(kafka, topic, window.start - reach)
             earlier = {number: max(low, min(since[number], starts[number])) for number, low in earlier.items()}
-        read(earlier, starts, orders)
+        found.read(earlier, starts, orders)
         starts = earlier
-    return found
+    return found.events
