@@ -22,7 +22,7 @@ REPORT_REFUSED = "ReportRefused"
 @dataclass(frozen=True, slots=True)
 class RefusedMessage:
     """sequence: of the event, as far as the message tells; code, reason: why; topic, partition, offset: where it lies,
-    empty and -1 for a message of the engine; exec_id: the id that such a message has as an execution."""
+    empty and -1 for a message of the engine; cl_ord_id, exec_id: of such a message, by which it is known."""
 
     key: str
     sequence: str
@@ -32,6 +32,7 @@ class RefusedMessage:
     partition: int
     offset: int
     refused_at: datetime
+    cl_ord_id: str = ""
     exec_id: str = ""
 
 
@@ -52,6 +53,7 @@ def refused_messages(kafka: Mapping[str, Any], topics: OrderTopics) -> Iterator[
     for message in error_messages(kafka, topics.error):
         headers, key = list(headers_of(message) or ()), message.key()
         code = header(headers, "errorCode") or ""
+        told = fields_in(message.value()) if code == REPORT_REFUSED else {}
         yield RefusedMessage(
             key=key.decode(errors="replace") if isinstance(key, bytes) else key or "",
             sequence=header(headers, "sequence") or "",
@@ -61,7 +63,8 @@ def refused_messages(kafka: Mapping[str, Any], topics: OrderTopics) -> Iterator[
             partition=int(header(headers, "originalPartition") or -1),
             offset=int(header(headers, "originalOffset") or -1),
             refused_at=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
-            exec_id=exec_id_of(fields_in(message.value())) if code == REPORT_REFUSED else "",
+            cl_ord_id=told.get("11", ""),
+            exec_id=exec_id_of(told),
         )
 
 

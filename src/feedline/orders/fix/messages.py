@@ -44,6 +44,12 @@ def cl_ord_id(order_id: str, sequence: int) -> str:
     return f"{order_id}-{sequence}"
 
 
+def event_of(name: str) -> tuple[str, int] | None:
+    """Order and sequence of the event with that ClOrdID; None when it is none of ours."""
+    order_id, dash, number = name.rpartition("-")
+    return (order_id, int(number)) if dash and number.isdecimal() else None
+
+
 def terms_of(event: OrderEvent) -> str:
     """The fields by which a cancellation names the order as the event leaves it: account, instrument, side, amount."""
     order = event.order

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from feedline.errors import SchemaMismatchError
+from feedline.orders.fix.messages import event_of
 from feedline.orders.fix.raw import CANCEL_REJECT, REFUSED, exec_id_of
 from feedline.orders.model import EventKind, ExecType, ExecutionReport, OrdStatus, Status
 from feedline.orders.model.events import PRICE
@@ -82,8 +83,8 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
         raise SchemaMismatchError(fields[REFUSED])
     try:
         name = fields["11"]
-        order_id, dash, number = name.rpartition("-")
-        if not dash or not number.isdecimal():
+        event = event_of(name)
+        if event is None:
             raise SchemaMismatchError(f"ClOrdID {name!r} is none of ours", field="ClOrdID")
         rejected = fields["35"] == CANCEL_REJECT
         trade, exec_id = fields.get("150") == "F", exec_id_of(fields)
@@ -91,9 +92,9 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
             raise SchemaMismatchError("a report without an id", field="ExecID")
         return ExecutionReport(
             exec_id=exec_id,
-            order_id=order_id,
+            order_id=event[0],
             cl_ord_id=name,
-            sequence=int(number),
+            sequence=event[1],
             exec_type=ExecType.CANCEL_REJECTED if rejected else _EXEC_TYPES[fields["150"]],
             ord_status=_STATUSES[fields["39"]],
             last_qty=_amount(fields["32"]) if trade else None,

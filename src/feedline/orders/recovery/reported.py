@@ -10,18 +10,15 @@ from decimal import Decimal
 from feedline.consumer.spans import read_spans
 from feedline.errors import CorruptBatchError
 from feedline.kafka.admin import offsets_at, watermarks
+from feedline.orders.fix.messages import event_of
 from feedline.orders.fix.reports import final_of
-from feedline.orders.model import ExecType, ExecutionReport, decode_report
+from feedline.orders.model import ExecutionReport, decode_report
+from feedline.orders.refused import REPORT_REFUSED, refused_messages
 from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
 from feedline.settings import Settings
 
 # The clocks of gateways, brokers and engine may differ by so much.
 CLOCKS = timedelta(minutes=10)
-# What an engine says first of an event.
-_FIRST = frozenset({
-    ExecType.NEW, ExecType.PENDING_NEW, ExecType.REPLACED, ExecType.PENDING_REPLACE, ExecType.PENDING_CANCEL,
-    ExecType.REJECTED, ExecType.CANCEL_REJECTED,
-})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -63,10 +60,12 @@ def reported_since(
 
 
 def answered_since(settings: Settings, topics: OrderTopics, since: datetime) -> set[tuple[str, int]]:
-    """Order and sequence of the events that the engine has answered since then, by its clock or by the gateways'.
+    """Order and sequence of the events of which the engine has said anything since then, by its clock or by the
+    gateways', also what could not be read.
 
-    Of fills and ends only those of a cancellation count: an order that rests may be filled or end long after its first
-    answer. Raises BrokerUnavailableError.
+    Whether that was its first word on the event does not show: it may fill or end an order without acknowledging it.
+    So an order that rests since before is among them when it was filled, and the engine is asked in vain.
+    Raises BrokerUnavailableError.
     """
     kafka = settings.acting_as("recovery").kafka
     starts = offsets_at(kafka, topics.executions, since - CLOCKS)
@@ -78,7 +77,7 @@ def answered_since(settings: Settings, topics: OrderTopics, since: datetime) -> 
             report = decode_report(message.value())
         except CorruptBatchError:
             continue
-        is_answer = report.exec_type in _FIRST or (report.exec_type is ExecType.CANCELED and report.sequence > 1)
-        if is_answer and (report.transact_time >= since or message.timestamp()[1] >= since.timestamp() * 1000):
+        if report.transact_time >= since or message.timestamp()[1] >= since.timestamp() * 1000:
             found.add((report.order_id, report.sequence))
-    return found
+    unread = (one for one in refused_messages(kafka, topics) if one.code == REPORT_REFUSED and one.refused_at >= since)
+    return found | {event for one in unread if (event := event_of(one.cl_ord_id)) is not None}
