@@ -29,10 +29,10 @@ def order_rules(topics: OrderTopics, groups: str = "feedline.") -> list[Rule]:
     out, executions, states = topics.out, topics.executions, topics.states
     entry, bulk, gateway, recovery = Service.ORDER_ENTRY, Service.ORDER_BULK, Service.GATEWAY, Service.RECOVERY
     found = [
-        # Reads back what it writes, and how an order stands by the engine.
+        # Reads back what it writes, how an order stands by the engine, and what the gateways have done with.
         *each(entry, "TOPIC", [out], "READ", "WRITE", "DESCRIBE"),
         *each(entry, "TOPIC", [states], "READ", "DESCRIBE"),
-        *each(entry, "GROUP", [ENTRY_GROUP], "DESCRIBE"),
+        *each(entry, "GROUP", [ENTRY_GROUP, GATEWAY_GROUP], "DESCRIBE"),
         # Reads what it wrote before it took a partition.
         *each(bulk, "TOPIC", [topics.bulk], "READ", "DESCRIBE"),
         *each(bulk, "TOPIC", [out], "READ", "WRITE", "DESCRIBE"),

@@ -11,12 +11,12 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from fastapi.testclient import TestClient
 from tests.integration.orders.order_world import BODY, await_ready, body, events_of, messages_of
 from tests.unit.orders.orders_made import event
 
-from feedline.kafka.config import producer_config
+from feedline.kafka.config import consumer_config, producer_config
 from feedline.orders.entry.app import LIMITS, create_app
 from feedline.orders.entry.policy import EntryPolicy
 from feedline.orders.fix.states import Held
@@ -143,6 +143,29 @@ def test_what_follows_a_cancellation_of_an_order_that_was_filled_before_is_refus
     )
     again = service.delete(f"/orders/{order_id}", params={**CANCEL, "sequence": 2})
     assert again.status_code == 200
+
+
+@pytest.mark.parametrize("answered", [None, 1])
+def test_what_follows_a_cancellation_of_which_nothing_is_kept_is_refused_once_the_gateways_are_past_it(
+    instance, stack, topics, answered
+):
+    """They forget orders that are long over, and a cancellation that they refused leaves the state as it was."""
+    gateways = f"{topics.prefix}gateways"
+    with instance(policy=EntryPolicy(gateways=gateways)) as service:
+        entered = service.post("/orders", content=body()).json()
+        order_id, partition = entered["orderId"], entered["partition"]
+        cancelled = service.delete(f"/orders/{order_id}", params={**CANCEL, "sequence": 2}).json()
+        if answered:
+            answer_cancellation(stack.settings.kafka, topics, order_id, Status.OPEN, events=answered)
+        group = Consumer(consumer_config(stack.settings.kafka, group_id=gateways))
+        amended = {**BODY, "sequence": 3}
+        for done, told in ((cancelled["offset"], True), (cancelled["offset"] + 1, False)):
+            group.commit(offsets=[TopicPartition(topics.out, partition, done)], asynchronous=False)
+            answer = service.put(f"/orders/{order_id}", json=amended)
+            assert (answer.status_code, "pendingSequence" in answer.json()) == (409, told), answer.text
+        group.close()
+        assert "Retry-After" not in answer.headers
+        assert f"feedline orders show {order_id} tells" in answer.json()["detail"]
 
 
 def test_an_order_older_than_what_an_instance_reads_back_is_found(instance, stack, topics):

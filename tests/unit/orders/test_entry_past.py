@@ -55,5 +55,5 @@ def behind_an_open_transaction(monkeypatch):
 def test_an_event_behind_an_open_transaction_is_found_when_the_entry_has_read_so_far(
     behind_an_open_transaction, until, offsets
 ):
-    known = past.Past({}, TOPICS)._order("order-1", 0, until)
+    known = past.Past({}, TOPICS, "gateways")._order("order-1", 0, until)
     assert [place.offset for place in known.places] == offsets

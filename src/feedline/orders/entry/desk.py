@@ -26,6 +26,7 @@ from feedline.orders.model import (
     Accepted,
     Facts,
     OrderEvent,
+    OrderState,
     Parked,
     Refused,
     Repeat,
@@ -88,7 +89,7 @@ class Desk:
             max_messages=policy.max_in_flight,
         )
         self._tail = Tail(self._kafka, topics.out)
-        self._past = Past(self._kafka, topics)
+        self._past = Past(self._kafka, topics, policy.gateways)
         # Orders that are looked up, with what has landed of them meanwhile.
         self._sought: dict[str, tuple[asyncio.Task[None], list[tuple[Facts, Place]]]] = {}
         self._in_bulk = _Ids(policy.remembered)
@@ -249,17 +250,25 @@ class Desk:
 
     async def _decided(self, facts: Facts) -> Outcome | None:
         """None unless the event follows a cancellation that the engine has not answered or has taken, or one of an
-        order that was over before."""
+        order that was over before, or of which nothing is kept any more."""
         known = self._book.find(facts.order_id)
         if known is None or known.state.status is not Status.PENDING_CANCEL:
             return None
-        cancelled = known.state.sequence
-        stands = await self._past.state(facts.order_id, self._partition(facts.order_id))
+        cancelled, place = known.state.sequence, known.places[-1]
+        partition = self._partition(facts.order_id)
+        stands = await self._past.state(facts.order_id, partition)
+        if not _tells_of(stands, cancelled):
+            if not await self._past.is_settled(place):
+                return Unanswered(cancelled)
+            # The state is written before the gateways have done with an event: the answer may have come meanwhile.
+            stands = await self._past.state(facts.order_id, partition)
+        if stands is None or not _tells_of(stands, cancelled):
+            return Refused(
+                f"the gateways have done with the order's cancellation, sequence {cancelled}, and no answer to it is "
+                f"kept any more: the order is over, or that was refused; feedline orders show {facts.order_id} tells"
+            )
+        over = stands.status.is_final
         known = self._book.find(facts.order_id)
-        # Of an order that was over before, the gateway refuses the cancellation: no answer to it ever comes.
-        over = stands is not None and stands.status.is_final
-        if stands is None or (stands.sequence < cancelled and not over):
-            return Unanswered(cancelled)
         if known is not None and (over or known.state.sequence == stands.sequence):
             self._book.put(facts.order_id, replace(known, state=replace(known.state, status=stands.status)))
         verdict = self._book.judge(facts)
@@ -340,6 +349,12 @@ class Desk:
 
     def _look_if_ready(self) -> None:
         self.is_ready = bool(self._behind) and self.to_read == 0
+
+
+def _tells_of(stands: OrderState | None, cancelled: int) -> bool:
+    """Whether an order's state says what became of its cancellation. Of an order that was over before, the gateway
+    refuses it: no answer to it ever comes."""
+    return stands is not None and (stands.sequence >= cancelled or stands.status.is_final)
 
 
 class _Ids:

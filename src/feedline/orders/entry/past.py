@@ -8,29 +8,37 @@ memory, and one whose cancellation waits for an answer of the engine.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
 from feedline.consumer.messages import place_of
 from feedline.consumer.spans import read_spans
-from feedline.errors import BrokerUnavailableError, CorruptBatchError
+from feedline.errors import AuthenticationError, BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
+from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
 from feedline.orders.fix.states import Held, further
 from feedline.orders.model import Accepted, EntrySource, Facts, OrderState, apply, facts_from_headers
 from feedline.orders.model.book import UNKNOWN_OFFSET, Known, Place, short_id
 from feedline.orders.topics import ENTRY_GROUP, OrderTopics
 
+logger = logging.getLogger(__name__)
+
 # Look-ups at once, and those that wait for their turn: then callers are turned away.
 AT_ONCE, WAITING = 2, 16
+REQUEST_S = 5.0
 
 Found = TypeVar("Found")
 
 
 class Past:
-    """Of one event loop."""
+    """Of one event loop. gateways: their consumer group."""
 
-    def __init__(self, kafka: Mapping[str, Any], topics: OrderTopics) -> None:
-        self._kafka, self._topics = kafka, topics
+    def __init__(self, kafka: Mapping[str, Any], topics: OrderTopics, gateways: str) -> None:
+        self._kafka, self._topics, self._gateways = kafka, topics, gateways
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
@@ -44,6 +52,11 @@ class Past:
     async def state(self, order_id: str, partition: int) -> OrderState | None:
         """How the order stands as far as the engine has answered; None when it has not. Raises as `order`."""
         return await self._in_turn(self._state, order_id, partition)
+
+    async def is_settled(self, place: Place) -> bool:
+        """Whether the gateways have done with the event there, whatever came of it: what the engine has answered is in
+        the order's state by then. False also when that cannot be seen. Raises as `order`."""
+        return place.offset == UNKNOWN_OFFSET or place.offset < await self._in_turn(self._done_below, place.partition)
 
     def short_ids(self) -> set[int]:
         """Of every order of which the gateways keep a state; blocks. Raises BrokerUnavailableError,
@@ -62,6 +75,21 @@ class Past:
                 return await asyncio.to_thread(read, *arguments)
         finally:
             self._waiting -= 1
+
+    def _done_below(self, partition: int) -> int:
+        asked = TopicPartition(self._topics.out, partition)
+        group = Consumer(consumer_config(self._kafka, group_id=self._gateways))
+        try:
+            [found] = group.committed([asked], timeout=REQUEST_S)
+        except KafkaException as error:
+            failure = translate(error.args[0], topic=self._topics.out, partition=partition)
+            if not isinstance(failure, AuthenticationError):
+                raise failure from error
+            logger.warning("order entry may not see the offsets of %s: %s", self._gateways, failure)
+            return 0
+        finally:
+            group.close()
+        return int(found.offset)
 
     def _order(self, order_id: str, partition: int, until: int) -> Known | None:
         state = self._state(order_id, partition)
