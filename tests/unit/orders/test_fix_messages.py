@@ -139,6 +139,7 @@ def test_a_timestamp_may_have_any_fraction():
 
 def test_tags_and_values_have_names():
     assert names().tags["11"] == "ClOrdID"
+    assert (names().tags["453"], names().tags["448"]) == ("NoPartyIDs", "PartyID")
     assert names().values["54", "E"] == "REDEEM"
     assert names().messages["G"] == "OrderCancelReplaceRequest"
 

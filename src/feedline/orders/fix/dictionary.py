@@ -50,9 +50,10 @@ class Names:
 
 @cache
 def names() -> Names:
-    """The dictionary's names, for people."""
-    root = ET.parse(dictionary_path()).getroot()  # noqa: S314  our own file
-    tags, values = {}, {}
+    """The names of both dictionaries, for people."""
+    root, received = (ET.parse(one).getroot() for one in (dictionary_path(), received_path()))  # noqa: S314  our own
+    tags = {field.attrib["number"]: field.attrib["name"] for field in received.iterfind("fields/field")}
+    values = {}
     for field in root.iterfind("fields/field"):
         tags[field.attrib["number"]] = field.attrib["name"]
         for value in field.iterfind("value"):
