@@ -45,8 +45,8 @@ logger = logging.getLogger(__name__)
 EXCHANGE_TIMEZONE = ZoneInfo("America/New_York")
 # Nothing of a business date is produced earlier; senders in Asia begin the evening before.
 DAY_BEGINS_BEFORE = timedelta(hours=12)
-# How long what was left open is looked for; topics keep a delivery for five days.
-LOOK_BACK = timedelta(days=7)
+# So long ago what was left open is looked for: over a long weekend, and within what topics keep.
+LOOK_BACK = timedelta(days=4)
 # One task for so many unread offsets of the topic, up to the most.
 OFFSETS_A_RANGE = 2_000
 MAX_RANGES = 4
@@ -230,9 +230,9 @@ def validate_left_open(
     for one in opened:
         if one.manifest is None:
             logger.warning(
-                "%s of %s has records in the table that the _CURRENT views do not show, since nobody has closed it: "
-                "have its program complete it, or take them out with "
-                "`feedline replay rebuild --feeds %s --delivery %s --drop-incomplete`",
+                "%s of %s has records in the table that the _CURRENT views do not show: no manifest on the topic "
+                "closes it. Have its program complete it; `feedline replay verify --feeds %s --delivery %s` tells what "
+                "there is of it",
                 *(one.delivery_id, one.business_date, feed.name, one.delivery_id),
             )
     return _validate_loaded(connection, feed, [one.manifest for one in opened if one.manifest is not None])

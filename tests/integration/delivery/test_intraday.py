@@ -199,7 +199,7 @@ def test_a_delivery_that_is_closed_when_its_rows_are_loaded_is_validated_all_the
         open_day, _ = one_pass(settings, connection, feed, books)
         assert (open_day.open, open_day.records, waiting()) == (1, 20, 0)
         assert intraday.validate_left_open(settings, connection, feed, next_day) == ()
-        assert "nobody has closed it" in caplog.text
+        assert "no manifest on the topic closes it" in caplog.text
         producer.complete_delivery(FEED, records=20)
     # Only a manifest lies beyond the checkpoints: there is nothing to load.
     assert not intraday.has_unloaded(settings, feed, intraday.positions(settings, connection, feed))
