@@ -4,7 +4,7 @@ Brings the tables back to what lies on the topics. **Trigger** opens a form: wha
 
 | Mode | What it does |
 |---|---|
-| `verify` | holds every message of the selection against the tables, the ledger and the manifest; changes nothing |
+| `verify` | holds every message selected against tables, ledger and manifest; changes nothing, fails when they differ |
 | `repair` | loads what is missing or wrong, nothing twice |
 | `rebuild` | deletes and loads whole deliveries anew in one transaction each, or into a schema beside the live one |
 

@@ -38,10 +38,11 @@ def choose() -> list[str]:
 
 def replay_feed(feed: str) -> dict[str, Any]:
     """Replays one feed and tells in the log what was found and done; its counts. A verify that finds something wrong,
-    or a repair that leaves something, raises ValidationFailedError."""
+    dry run or not, or a repair that leaves something, raises ValidationFailedError."""
     from feedline.catalog import load_catalog
     from feedline.errors import ValidationFailedError
     from feedline.replay.run import replay
+    from feedline.replay.selection import Mode
     from feedline_airflow.warehouse_hook import WarehouseHook
 
     params, settings = get_current_context()["params"], task_settings()
@@ -51,9 +52,11 @@ def replay_feed(feed: str) -> dict[str, Any]:
         report = replay(settings, connection, known, selected(params), options)
     for line in report.lines():
         logger.info("%s", line)
-    if not report.right and not options.dry_run:
+    # A dry run of the others tells what they would do about it; a verify does nothing but find it.
+    if not report.right and (options.mode is Mode.VERIFY or not options.dry_run):
         raise ValidationFailedError(
-            "topic and tables do not agree; the lines above say where: run it in mode repair, or rebuild the delivery",
+            "topic and tables do not agree; the lines above say where: run it in mode repair, or rebuild the delivery, "
+            "with the dry run off",
             feed=feed,
         )
     counts = report.to_dict()
