@@ -226,3 +226,61 @@ def test_an_event_read_too_late_to_know_whether_it_was_answered_is_sent_again_ma
     world.one.inherited = Intent(2, "GATEWAY-1", "store", 0)
     world.read(2, AMEND)
     assert [(one["11"], one.get("97")) for one in world.sent][-1] == ("order-1-2", "Y")
+
+
+def told_states(world):
+    """Sequence and status of each state that is written."""
+    told = []
+    world.state = lambda _partition, _order_id, held, then=None: (
+        told.append((held.state.sequence, held.state.status)),
+        then and then(),
+    )
+    return told
+
+
+@pytest.mark.parametrize("kind", [AMEND, CANCEL])
+def test_an_event_left_unsent_is_not_taken_for_answered_when_its_order_ends_meanwhile(kind):
+    """The next owner would drop it as a repeat: never sent, never refused."""
+    world = World()
+    states = told_states(world)
+    world.read(1, NEW)
+    world.say(1, "0", "0")
+    world.take(event(2, kind, order=None if kind is CANCEL else quantity(2)))
+    world.flight.leave({PARTITION})
+    world.say(1, "F", "2", **{"32": "100", "31": "1", "14": "100"})
+    world._turn()
+    assert ([one["11"] for one in world.sent], states, world.settled) == (["order-1-1"], [(1, Status.OPEN)], (1, True))
+    world.flight.drop({PARTITION})
+    assert not world.flight.is_outstanding("order-1")
+
+
+def test_what_waits_is_refused_for_an_end_only_when_a_state_says_so():
+    """Refused before, it would be sent after a kill."""
+    world = World()
+    states = told_states(world)
+    for sequence, kind in ((1, NEW), (2, AMEND), (3, AMEND)):
+        world.read(sequence, kind)
+    world.say(1, "0", "0")
+    world.say(1, "F", "2", **{"32": "100", "31": "1", "14": "100"})
+    assert (world.refused, states) == ([], [(1, Status.OPEN)])
+    world.answers.take(
+        {"35": "9", "34": "60", "52": "20261120-14:05:00", "11": "order-1-2", "41": "order-1-1", "39": "2", "102": "0"}
+    )
+    assert states == [(1, Status.OPEN), (2, Status.FILLED)]
+    assert world.refused == [(3, "the order is FILLED: no event may follow")]
+
+
+def test_an_event_that_an_earlier_run_may_have_sent_is_not_refused_for_an_end_that_came_later():
+    world = World(intent_end=2)
+    states = told_states(world)
+    world.one.inherited = Intent(2, "GATEWAY-2", "store", 0)
+    world.read(1, NEW)
+    world.say(1, "F", "2", **{"32": "100", "31": "1", "14": "100"})
+    world.read(2, AMEND)
+    assert ([(one["11"], one["97"]) for one in world.sent], world.refused) == (
+        [("order-1-1", "Y"), ("order-1-2", "Y")],
+        [],
+    )
+    assert states == [(1, Status.OPEN)]
+    world.say(2, "8", "2")
+    assert states == [(1, Status.OPEN), (2, Status.FILLED)]

@@ -30,7 +30,8 @@ class Engine:
 
     def __init__(self, chance):
         self.chance = chance
-        self.booked, self.standing, self.over = {}, {}, set()
+        # over: orders that a cancellation ended, or a fill; filled: those of the latter.
+        self.booked, self.standing, self.over, self.filled = {}, {}, set(), set()
         self.reports, self.numbered = {}, []
 
     def receive(self, fields):
@@ -41,7 +42,7 @@ class Engine:
             for report in self.reports[name]:
                 self.say(report)
             return
-        assert order_id not in self.over, f"{name} after a cancellation that was taken"
+        assert order_id not in self.over - self.filled, f"{name} after a cancellation that was taken"
         assert int(sequence) == self.booked.get(order_id, 0) + 1, f"{name} out of sequence"
         if fields["35"] != "D":
             assert fields["41"] == self.standing[order_id], f"{name} names {fields['41']}"
@@ -51,8 +52,9 @@ class Engine:
         self.answer(order_id, name, fields)
 
     def answer(self, order_id, name, fields):
-        if fields["35"] != "D" and self.chance.random() < 0.4:
-            self.give(name, {"35": "9", "39": "0", "41": fields["41"], "434": "1", "102": "2"})
+        if fields["35"] != "D" and (order_id in self.filled or self.chance.random() < 0.4):
+            status = "2" if order_id in self.filled else "0"
+            self.give(name, {"35": "9", "39": status, "41": fields["41"], "434": "1", "102": "2"})
             return
         exec_type = {"D": "0", "G": "5", "F": "4"}[fields["35"]]
         if fields["35"] == "F":
@@ -64,9 +66,14 @@ class Engine:
     def fill(self):
         still_open = sorted(self.standing.keys() - self.over)
         if still_open:
-            name = self.standing[self.chance.choice(still_open)]
+            order_id = self.chance.choice(still_open)
+            name = self.standing[order_id]
             number = len(self.reports[name])
             body = {"35": "8", "17": f"{name}/fill-{number}", "150": "F", "39": "1", "32": "1", "31": "1"}
+            if self.chance.random() < 0.3:
+                self.over.add(order_id)
+                self.filled.add(order_id)
+                body["39"] = "2"
             self.give(name, {**body, "14": str(number), "151": "9", "6": "1"})
 
     def give(self, name, fields):
@@ -93,7 +100,7 @@ class Gateway(Parts):
     waits until it is taken."""
 
     def __init__(self, kept, session, store):
-        self.kept, self.waiting = kept, []
+        self.kept, self.waiting, self.has = kept, [], True
         self.expected, self.reports = kept.durable, Queue()
         super().__init__(self.as_it_was_left(), session, store)
 
@@ -106,10 +113,11 @@ class Gateway(Parts):
 
     def lose_and_take(self):
         """The partition goes without a word. It comes back when all that was written is acknowledged."""
+        self.has = False
         self.flight.drop({PARTITION})
         while self.waiting:
             self.acknowledge()
-        self.one = self.as_it_was_left()
+        self.one, self.has = self.as_it_was_left(), True
 
     # Session
 
@@ -125,6 +133,16 @@ class Gateway(Parts):
         return self.kept.number
 
     # Group
+
+    def __iter__(self):
+        return iter((self.one,) if self.has else ())
+
+    def holding(self, _partition):
+        return self.one if self.has else None
+
+    @property
+    def is_catching_up(self):
+        return self.has and super().is_catching_up
 
     def intend(self, spans, session, store):
         [(_, end)] = spans.values()
@@ -148,8 +166,8 @@ class Gateway(Parts):
         self.waiting.append((lambda: self.kept.states.update({order_id: held}), then))
 
     def turn_away(self, holding, refuse):
-        self.waiting.append((lambda: None, lambda: self.done(holding, refuse.taken.offset)))
-        self.kept.refused.add((refuse.taken.event.order_id, refuse.taken.event.sequence))
+        name = refuse.taken.event.order_id, refuse.taken.event.sequence
+        self.waiting.append((lambda: self.kept.refused.add(name), lambda: self.done(holding, refuse.taken.offset)))
 
     # Turns
 
@@ -183,6 +201,16 @@ class Gateway(Parts):
         for _ in range(chance.randint(0, 2)):
             self.receive()
         self.kept.durable = first_to_ask(expected, self.reports, self.answers.first_pending)
+
+    def end(self, chance):
+        """As it is told to: it sends nothing more and takes the answers that come in time."""
+        self.flight.leave(None)
+        for _ in range(chance.randint(0, 40)):
+            chance.choice([self.receive, self.hear, self.acknowledge, self.kept.engine.fill])()
+            self.answers.release_early()
+        while self.waiting:
+            self.acknowledge()
+        self.commit()
 
     def die(self, chance):
         # Of what the broker was given some is written, in order, and nobody hears of it.
@@ -227,6 +255,8 @@ def test_a_gateway_killed_anywhere_sends_each_event_once_in_sequence_and_settles
         gateway = Gateway(kept, "GATEWAY-1" if same_store else f"GATEWAY-{life}", store)
         for _ in range(chance.randint(0, 40)):
             gateway.turn(chance)
+        if chance.random() < 0.5:
+            gateway.end(chance)
         gateway.die(chance)
         if not same_store:
             # The next one has a session of its own: what this one was not told is told only when it is asked for.

@@ -78,7 +78,8 @@ class Answers:
             self._said(outgoing.name, word, number)
 
     def release_early(self) -> None:
-        """Once all is read again that may have been sent, what is left over was said of events that are done."""
+        """Once all is read again that may have been sent, what is left over was said of events that are done, and the
+        orders that have ended meanwhile may be taken for it."""
         if self._owned.is_catching_up:
             return
         self._flight.caught_up()
@@ -86,6 +87,9 @@ class Answers:
         for name, words in early.items():
             for word, number in words:
                 self._said(name, word, number)
+        for holding in self._owned:
+            for order_id in list(holding.ended):
+                self._end(holding, order_id)
 
     def take(self, fields: Mapping[str, str]) -> None:
         """A message of the engine."""
@@ -177,7 +181,9 @@ class Answers:
         latest = holding.states.get(event.order_id, outgoing.held)
         latest = latest.answered(event.sequence, rejected=rejected, asked=outgoing.asked)
         if final is not None:
-            latest = replace(latest, state=conclude(latest.state, final))
+            holding.ended[event.order_id] = final
+        if self._may_end(holding, event.order_id):
+            latest = replace(latest, state=conclude(latest.state, holding.ended.pop(event.order_id)))
         self._keep(holding, event.order_id, latest)
         held = latest if latest.state.sequence == event.sequence else outgoing.held
         # An earlier event of a partition that came back may be answered after a later one: the state stays ahead.
@@ -195,12 +201,25 @@ class Answers:
         for holding in self._owned:
             held = holding.states.get(order_id)
             if held is not None and not held.state.status.is_final:
-                over = replace(held, state=conclude(held.state, final))
-                self._keep(holding, order_id, over)
-                # An event that waits for its answer writes the state itself, when it is answered.
-                if not self._flight.is_outstanding(order_id):
-                    self._outbox.state(holding.partition, order_id, over)
-                self._released(holding, order_id)
+                holding.ended[order_id] = final
+                self._end(holding, order_id)
+
+    def _may_end(self, holding: Holding, order_id: str) -> bool:
+        """Whether an order that has ended may be taken for it: no event of it waits for its own answer, which brings
+        the end with it, nor may turn up that was sent. A state must not say of such an event that it was answered, or
+        must not be sent."""
+        if order_id not in holding.ended or self._flight.is_outstanding(order_id) or self._owned.is_catching_up:
+            return False
+        return all(one.offset >= holding.inherited.end for one in holding.waiting.get(order_id, ()))
+
+    def _end(self, holding: Holding, order_id: str) -> None:
+        if not self._may_end(holding, order_id):
+            return
+        held, final = holding.states[order_id], holding.ended.pop(order_id)
+        over = replace(held, state=conclude(held.state, final))
+        self._keep(holding, order_id, over)
+        self._outbox.state(holding.partition, order_id, over)
+        self._released(holding, order_id)
 
     def _keep(self, holding: Holding, order_id: str, held: Held) -> None:
         for gone in holding.keep(order_id, held):

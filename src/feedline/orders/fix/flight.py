@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from feedline.orders.fix.connection import Connection
@@ -37,6 +37,8 @@ class Flight:
         # Sent, by ClOrdID and by number.
         self._in_flight: dict[str, Outgoing] = {}
         self._numbers: dict[int, str] = {}
+        # Not to be sent any more, of partitions that are about to go.
+        self._left: list[Outgoing] = []
         # Of each order, how many of its events are not answered, sent or not.
         self._unanswered: Counter[str] = Counter()
         # Events that have a number in the store of an earlier run, until they are read again.
@@ -224,17 +226,19 @@ class Flight:
         self._numbers.pop(outgoing.number, None)
 
     def leave(self, partitions: set[int] | None) -> None:
-        """Nothing more of these partitions is sent, of any for None."""
-        going = [one for one in self._ready if partitions is None or one.place[0] in partitions]
-        for outgoing in going:
-            self._less(outgoing)
-        gone = set(map(id, going))
-        self._ready = deque(one for one in self._ready if id(one) not in gone)
+        """Nothing more of these partitions is sent, of any for None. What is left counts as outstanding until its
+        partition has gone: a state that is written meanwhile must not say of it that it was answered."""
+        going, staying = _parted(self._ready, partitions)
+        self._left += going
+        self._ready = deque(staying)
 
     def drop(self, partitions: set[int]) -> None:
         """Those partitions are somebody else's: nothing of them is sent or waited for any more."""
         self.leave(partitions)
-        for outgoing in [one for one in self._in_flight.values() if one.place[0] in partitions]:
+        gone, self._left = _parted(self._left, partitions)
+        for outgoing in gone:
+            self._less(outgoing)
+        for outgoing in _parted(self._in_flight.values(), partitions)[0]:
             self._land(outgoing)
 
     def waits_for(self, partitions: set[int] | None) -> bool:
@@ -246,3 +250,12 @@ class Flight:
         self._unanswered[order_id] -= 1
         if self._unanswered[order_id] <= 0:
             del self._unanswered[order_id]
+
+
+def _parted(some: Iterable[Outgoing], partitions: set[int] | None) -> tuple[list[Outgoing], list[Outgoing]]:
+    """Those of these partitions, of any for None, and the others."""
+    inside: list[Outgoing] = []
+    outside: list[Outgoing] = []
+    for one in some:
+        (inside if partitions is None or one.place[0] in partitions else outside).append(one)
+    return inside, outside

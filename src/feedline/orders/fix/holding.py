@@ -11,7 +11,7 @@ from feedline.consumer.tracker import OffsetTracker
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.messages import cl_ord_id
 from feedline.orders.fix.states import Held
-from feedline.orders.model import Facts, OrderEvent
+from feedline.orders.model import Facts, OrderEvent, Status
 
 # Final orders kept in memory and on the topic of states, a partition; a later event of an older one is unknown.
 FINAL_KEPT = 50_000
@@ -68,8 +68,9 @@ class Parked:
 class Holding:
     """One partition. committed, intent: as the group has them; inherited: what an earlier owner was about to send;
     parked: events that miss an earlier one; waiting: events of orders that wait for an answer of the engine, as they
-    came; ahead: of orders with events that are not answered, the state after the last that is; looked_at: whether it is
-    known that no report of its orders was lost, or they are asked for."""
+    came; ahead: of orders with events that are not answered, the state after the last that is; ended: how orders have
+    ended that cannot be taken for it yet; looked_at: whether it is known that no report of its orders was lost, or they
+    are asked for."""
 
     partition: int
     tracker: OffsetTracker
@@ -81,6 +82,7 @@ class Holding:
     parked: dict[str, list[Parked]] = field(default_factory=dict)
     waiting: dict[str, list[Taken]] = field(default_factory=dict)
     ahead: dict[str, Held] = field(default_factory=dict)
+    ended: dict[str, Status] = field(default_factory=dict)
     final: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
