@@ -211,11 +211,10 @@ class Connection(fix.Application):  # type: ignore[misc]
                 "our FIX session refuses message %s of the engine, of type %s: %s",
                 reject.get("45"), reject.get("372"), reason_of(reject),
             )  # fmt: skip
-            log = self._policy.folder / f"{self.store.prefix.name}.messages.current.log"
-            found = turned_away(log, self._target, reject)
-            if found["35"] in _REPORTS:
-                self._hand_over(found)
-            self._has_seen(int(found["34"]))
+            if reject.get("372") in _REPORTS:
+                log = self._policy.folder / f"{self.store.prefix.name}.messages.current.log"
+                self._hand_over(turned_away(log, self._target, reject))
+            self._has_seen(int(reject["45"]))
         except Exception:
             self._at_most = min(self._at_most, self._watermark.value)
             logger.exception("a message of the engine that our session refuses cannot be kept")

@@ -22,8 +22,8 @@ _TAIL = re.compile(rb"10=\d{1,9}\x01\n\Z")
 _HIDDEN = frozenset({"8", "9", "10", "34", "35", "43", "49", "52", "56", "97"})
 _FOLLOW_S = 0.3
 _SECRET = frozenset({"554"})
-# A message that was just logged is in this much of the end.
-_END_BYTES = 1 << 20
+# A message that was just logged is in this much of the end; most are in the first.
+_ENDS = (1 << 14, 1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +104,16 @@ def read_log(
 
 def last_logged(file: Path, sender: str, number: str) -> LoggedMessage | None:
     """The last message of that sender and number near the end of a session's log; None when there is none."""
-    found = None
     with file.open("rb") as log:
-        log.seek(max(0, log.seek(0, os.SEEK_END) - _END_BYTES))
-        while (message := _next(log, wait=False)) is not None:
-            if message and message.value("49") == sender and message.value("34") == number:
-                found = message
-    return found
+        for size in _ENDS:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - size))
+            found = None
+            while (message := _next(log, wait=False)) is not None:
+                if message and message.value("49") == sender and message.value("34") == number:
+                    found = message
+            if found is not None:
+                return found
+    return None
 
 
 def _next(log: BinaryIO, *, wait: bool) -> LoggedMessage | Literal[False] | None:
