@@ -9,6 +9,8 @@ MINUTES ?= 30
 SECONDS ?= 60
 RATE ?= 250
 PYTEST := $(BIN)/pytest
+# Some images set it; every one of the many processes would then compile all that it imports anew, at twice the CPU time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo demo-orders stop status test unit integration fault-short e2e fault soak bench audit lint format lock clean
 

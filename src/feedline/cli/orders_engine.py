@@ -9,31 +9,14 @@ from pathlib import Path
 
 import click
 
+from feedline.cli.engine_address import CONTROL_PORT, FIX_PORT
 from feedline.cli.output import say
-from feedline.cli.stack import HOME
-from feedline.local.order_services import engine_ports
 from feedline.orders.engine.behaviour import Answer, Behaviour
 from feedline.orders.engine.control import serve_control
 from feedline.orders.engine.engine import Engine
 from feedline.orders.fix.session_policy import SessionPolicy
 
-FIX_PORT, CONTROL_PORT = 9878, 9879
-# Where a command that is told nothing finds an engine: where the local stack has it, else at these ports.
-WHERE = "that of the local stack, else "
 GATEWAYS = ",".join([*(f"GATEWAY-{number}" for number in range(1, 9)), "RECOVERY"])
-ANSWERS = ["ack", "fill", "partial", "reject", "hold"]
-
-
-def fix_address() -> str:
-    """Host and port of the engine's FIX sessions."""
-    ports = engine_ports(HOME)
-    return f"127.0.0.1:{ports[0] if ports else FIX_PORT}"
-
-
-def control_url() -> str:
-    """The engine's control port."""
-    ports = engine_ports(HOME)
-    return f"http://127.0.0.1:{ports[1] if ports else CONTROL_PORT}"
 
 
 @click.command(
@@ -49,7 +32,13 @@ Examples:
 @click.option("--port", type=click.IntRange(0, 65535), default=CONTROL_PORT, show_default=True, help="Control port.")
 @click.option("--name", default="ENGINE", show_default=True, help="Its CompID.")
 @click.option("--gateways", default=GATEWAYS, show_default=True, help="CompIDs that may log on, with commas.")
-@click.option("--answer", type=click.Choice(ANSWERS), default="fill", show_default=True, help="What it does first.")
+@click.option(
+    "--answer",
+    type=click.Choice([one.value for one in Answer]),
+    default="fill",
+    show_default=True,
+    help="What it does first.",
+)
 @click.option("--slow", default=0.0, show_default=True, help="Seconds that each message takes.")
 @click.option(
     "--folder",

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from feedline.cli.orders_engine import ANSWERS, CONTROL_PORT, WHERE, control_url
+from feedline.cli.engine_address import CONTROL_PORT, WHERE, control_url
 from feedline.cli.output import Command, format_option, print_json, print_table, say
 from feedline.errors import ConfigurationError, RetriableError
+from feedline.orders.engine.behaviour import Answer
 
 REQUEST_S = 30
 
@@ -51,7 +52,11 @@ Examples:
   feedline orders engine-control set --drop-after 1
   feedline orders engine-control set --slow 0.2""",
 )
-@click.option("--answer", type=click.Choice(ANSWERS), help="How orders are answered; hold: booked, not answered.")
+@click.option(
+    "--answer",
+    type=click.Choice([one.value for one in Answer]),
+    help="How orders are answered; hold: booked, not answered.",
+)
 @click.option("--slow", "slow_s", type=float, help="Seconds that each message takes; 0: none.")
 @click.option("--reject-next", type=int, help="Reject so many messages first.")
 @click.option("--drop-after", type=int, help="Cut the line once, after so many more and before the last is answered.")

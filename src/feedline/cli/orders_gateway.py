@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from prometheus_client import CollectorRegistry
 
-from feedline.cli.orders_engine import FIX_PORT
+from feedline.cli.engine_address import FIX_PORT
 from feedline.cli.output import OK, say
 from feedline.consumer.telemetry import serve_probes
 from feedline.orders.fix.connection import Connection

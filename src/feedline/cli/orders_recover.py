@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from feedline.cli.orders_engine import FIX_PORT, WHERE, fix_address
+from feedline.cli.engine_address import FIX_PORT, WHERE, fix_address
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.session_policy import SessionPolicy

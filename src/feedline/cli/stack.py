@@ -11,8 +11,8 @@ from feedline.cli.output import INCOMPLETE, format_option, print_json, print_tab
 from feedline.local.airflow import airflow_login
 from feedline.local.airflow_parts import RUNNING
 from feedline.local.stack import AIRFLOW, KAFKA, REGISTRY, WAREHOUSE, ServiceStatus, StackConfig, down, status, up
+from feedline.local.state import HOME
 
-HOME = Path(".local")
 PORT = click.IntRange(0, 65535)
 
 home_option = click.option(

@@ -14,6 +14,8 @@ from typing import Any
 from feedline.errors import RetriableError
 from feedline.local.process import Process
 
+# Where the local stack is, unless a command is told otherwise.
+HOME = Path(".local")
 STATE = "state.json"
 SETTINGS = "settings.json"
 LOCK = "lock"
