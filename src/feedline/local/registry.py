@@ -25,7 +25,8 @@ class RegistryConfig:
     log: Path
     port: int
     bootstrap: str
-    heap_mb: int = 256
+    # A hostile schema of 10,000 fields, asked about again while it is still answered, has filled 256.
+    heap_mb: int = 512
     ca: Path | None = None
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
