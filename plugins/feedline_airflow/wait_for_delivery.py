@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 from feedline_airflow.manifest_trigger import ManifestTrigger
 
@@ -15,7 +15,7 @@ from feedline_airflow.manifest_trigger import ManifestTrigger
 class WaitForDelivery(BaseSensorOperator):
     """Looks once for the manifest of the announced delivery; when it is not there yet, the triggerer waits for it.
 
-    Fails after `timeout`, without trying again.
+    Fails after `timeout`, without trying again and saying what it waited for.
     """
 
     template_fields: Sequence[str] = ("delivery",)
@@ -57,6 +57,17 @@ class WaitForDelivery(BaseSensorOperator):
             method_name=self.resume.__name__,
             timeout=timedelta(seconds=self.timeout),
         )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as late:
+            # Airflow's own words are "Trigger timeout".
+            raise AirflowSensorTimeout(
+                f"the manifest of {self.delivery['delivery_id']} was not seen on its topic within "
+                f"{timedelta(seconds=self.timeout)}: look whether the brokers answer, then clear this task; when the "
+                "topic no longer has the delivery, clear the produce task"
+            ) from late
 
     def resume(self, context: Any, event: dict[str, Any]) -> None:  # noqa: ARG002
         if event["status"] == "refused":

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 from feedline_airflow.control_file_trigger import ControlFileTrigger
 
@@ -14,7 +14,7 @@ from feedline_airflow.control_file_trigger import ControlFileTrigger
 class WaitForFiles(BaseSensorOperator):
     """Looks once and, when the files have not landed, hands the waiting to the triggerer and frees the worker.
 
-    Fails after `timeout`, without trying again, and when the control file cannot be used.
+    Fails after `timeout`, without trying again and saying what is missing, and when the control file cannot be used.
     """
 
     def __init__(self, *, feed: str, **kwargs: Any) -> None:
@@ -45,6 +45,23 @@ class WaitForFiles(BaseSensorOperator):
             method_name=self.resume.__name__,
             timeout=timedelta(seconds=self.timeout),
         )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as late:
+            # Airflow's own words are "Trigger timeout".
+            from feedline.settings import load_settings
+            from feedline_airflow.landing import look
+            from feedline_airflow.run_options import run_options
+
+            settings, business_date = load_settings(), run_options(context).business_date
+            missing = look(settings.landing, self.feed, business_date, settings.archive_folder).missing
+            raise AirflowSensorTimeout(
+                f"the files of {self.feed} for {business_date} have not landed within "
+                f"{timedelta(seconds=self.timeout)}: {missing or 'they have just now'}. Ask the sender for them, and "
+                "clear this task, which waits again"
+            ) from late
 
     def resume(self, context: Any, event: dict[str, Any]) -> None:  # noqa: ARG002
         if event["status"] == "refused":

@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
+from feedline import settings
 from feedline.batch.control_file import control_path, delivery_folder
 
 DAY = date(2026, 11, 20)
@@ -148,3 +150,33 @@ def test_a_trigger_is_made_again_from_what_it_serializes_to(trigger):
 
     classpath, arguments = trigger.serialize()
     assert import_string(classpath)(**arguments).serialize() == (classpath, arguments)
+
+
+@pytest.fixture
+def timed_out(monkeypatch, sender):
+    """What a wait says in the run of a business date when Airflow ends it, as it does after its timeout."""
+    from airflow.sdk.exceptions import AirflowSensorTimeout
+
+    monkeypatch.setattr(settings, "load_settings", lambda: settings.Settings({}, {}, {}, sender.landing))
+    context = {"params": {"business_date": "2026-11-20", "feeds": ["accounts"], "dry_run": False}}
+    context["dag_run"] = SimpleNamespace(logical_date=None, run_after=None)
+
+    def end(wait):
+        with pytest.raises(AirflowSensorTimeout) as raised:
+            wait.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+        return str(raised.value)
+
+    return end
+
+
+def test_a_wait_that_was_too_long_names_what_is_missing_and_what_to_do(sender, timed_out):
+    from feedline_airflow.wait_for_delivery import WaitForDelivery
+    from feedline_airflow.wait_for_files import WaitForFiles
+
+    files = WaitForFiles(task_id="wait", feed="accounts", timeout=8 * 3600)
+    assert "files of accounts for 2026-11-20 have not landed within 8:00:00: no accounts_20261120" in timed_out(files)
+    sender.send_control()
+    sender.send_file(CONTENT[:20])
+    assert "accounts_20261120_001.jsonl has 20 of 36 bytes. Ask the sender" in timed_out(files)
+    delivered = WaitForDelivery(task_id="wait", feed="accounts", delivery={"delivery_id": "a-1"}, timeout=3600)
+    assert "the manifest of a-1 was not seen on its topic within 1:00:00" in timed_out(delivered)
