@@ -55,13 +55,15 @@ class ValidationReport:
         return tuple(check for check in self.checks if not check.passed)
 
     def raise_for_failures(self) -> None:
-        """Raises ValidationFailedError telling the first failed checks."""
+        """Raises ValidationFailedError telling the first failed checks and what to look at next."""
         failures = self.failures
         if failures:
             told = "; ".join(str(check) for check in failures[:5])
             more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
             raise ValidationFailedError(
-                f"{len(failures)} of {len(self.checks)} checks failed: {told}{more}",
+                f"{len(failures)} of {len(self.checks)} checks failed: {told}{more}. `feedline replay verify --feeds "
+                f"{self.feed} --delivery {self.delivery_id}`, or `ihub_replay`, tells whether the topic has what the "
+                "tables lack; what is wrong in the files their sender sends again",
                 feed=self.feed,
                 delivery_id=self.delivery_id,
             )
