@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from queue import Queue
 
 import pytest
 from tests.unit.orders.orders_made import event
 from tests.unit.orders.test_pending_events import checked
 
+from feedline.orders.fix import reports
 from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.fix.holding import Taken
 from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.states import Held
 from feedline.orders.model import Accepted, EventKind, apply, encode_report, facts_of
+from feedline.orders.recovery.reported import Reported, Stands
 from feedline.orders.recovery.run import Outcome, _Run
 from feedline.orders.recovery.window import Progress, Sent
 
@@ -96,3 +99,23 @@ def test_a_report_that_cannot_be_read_is_kept_and_recovery_goes_on():
     told = run.outcome(one, dry_run=False)
     assert (told.outcome, told.is_open) == (Outcome.TAKEN, False)
     assert (engine.errors, engine.published) == ([(made.order_id, "33.33333333")], [])
+
+
+def report_of(exec_id, quantity, filled, status="1"):
+    fields = {"35": "8", "34": "7", "52": "20261120-14:05:00", "11": "o-1", "17": exec_id, "150": "F", "39": status}
+    fields |= {"32": quantity, "31": "1.5", "14": filled, "151": "0", "6": "1.5"}
+    return reports.report_of(fields, "GATEWAY")
+
+
+def test_an_order_is_whole_only_when_every_fill_of_it_was_published():
+    """The last one's CumQty has the lost ones in it; a fill that came twice is none more."""
+    engine, published = Stands(Decimal(100), is_over=True), Reported()
+    published.take(report_of("second", "60", "100", status="2"))
+    assert not published.covers(engine)
+    published.take(report_of("second", "60", "100", status="2"))
+    assert not published.covers(engine)
+    lost = Reported()
+    lost.take(report_of("first", "40", "40"))
+    published.add(lost)
+    assert published.covers(engine)
+    assert not lost.covers(engine)

@@ -138,11 +138,20 @@ def _amount(text: str) -> Decimal:
 
 def filled_in(fields: Mapping[str, str]) -> Decimal:
     """CumQty; 0 where it cannot be read."""
+    return _quantity(fields.get("14"))
+
+
+def last_filled_in(fields: Mapping[str, str]) -> Decimal | None:
+    """LastQty of a fill, 0 where it cannot be read; None of another report."""
+    return _quantity(fields.get("32")) if fields.get("150") == "F" else None
+
+
+def _quantity(text: str | None) -> Decimal:
     try:
-        filled = Decimal(fields.get("14") or 0)
+        quantity = Decimal(text or 0)
     except InvalidOperation:
         return _ZERO
-    return filled if filled.is_finite() else _ZERO
+    return quantity if quantity.is_finite() else _ZERO
 
 
 def is_over(ord_status: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -22,29 +22,50 @@ CLOCKS = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
-class Reported:
-    """filled: the most that a report tells as filled; is_over: whether one says that the order is over."""
+class Stands:
+    """How the engine says that an order stands. filled: the most that it has told; is_over: whether it ever said so."""
 
     filled: Decimal = Decimal(0)
     is_over: bool = False
 
+    def take(self, filled: Decimal, *, is_over: bool) -> None:
+        self.filled = max(self.filled, filled)
+        self.is_over |= is_over
+
+
+@dataclass(slots=True)
+class Reported:
+    """What reports tell of an order. fills: quantities by ExecID, each fill's own, since the last one's CumQty has the
+    lost ones in it too; is_over: whether a report says that the order is over."""
+
+    fills: dict[str, Decimal] = field(default_factory=dict)
+    is_over: bool = False
+
     def take(self, report: ExecutionReport) -> None:
-        self.add(Reported(report.cum_qty, final_of(report) is not None))
+        self.note(report.exec_id, report.last_qty, is_over=final_of(report) is not None)
+
+    def note(self, exec_id: str, filled: Decimal | None, *, is_over: bool) -> None:
+        """One report; filled: the quantity of a fill, None of another report."""
+        if filled is not None:
+            self.fills.setdefault(exec_id, filled)
+        self.is_over |= is_over
 
     def add(self, other: Reported) -> None:
-        self.filled = max(self.filled, other.filled)
+        self.fills = other.fills | self.fills
         self.is_over |= other.is_over
 
-    def covers(self, other: Reported) -> bool:
-        return self.filled >= other.filled and self.is_over >= other.is_over
+    def covers(self, stands: Stands) -> bool:
+        """Whether all that the engine tells is in these reports."""
+        return sum(self.fills.values()) >= stands.filled and self.is_over >= stands.is_over
 
 
 def reported_since(
     settings: Settings, topics: OrderTopics, since: datetime, orders: Collection[str]
 ) -> dict[str, Reported]:
-    """Of each of these orders, by the reports that were published since then. Raises BrokerUnavailableError."""
+    """Of each of these orders, by the reports that were published since then, or shortly before: of an order that was
+    entered then none is to be left out. Raises BrokerUnavailableError."""
     kafka = settings.acting_as("recovery").kafka
-    starts = offsets_at(kafka, topics.executions, since)
+    starts = offsets_at(kafka, topics.executions, since - CLOCKS)
     ends = {partition: high for partition, (_, high) in watermarks(kafka, topics.executions, starts).items()}
     spans = {partition: (start, ends[partition]) for partition, start in starts.items()}
     found = {order: Reported() for order in orders}

@@ -25,7 +25,7 @@ from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.outbox import Outbox
 from feedline.orders.fix.raw import CANCEL_REJECT, SOH, raw_of
 from feedline.orders.model import EventKind
-from feedline.orders.recovery.reported import Reported, reported_since
+from feedline.orders.recovery.reported import Reported, Stands, reported_since
 from feedline.orders.recovery.window import Sent, Window, sent_in
 from feedline.orders.topics import GATEWAY_GROUP, OrderTopics
 from feedline.settings import Settings
@@ -66,13 +66,13 @@ class Recovered:
 @dataclass(slots=True)
 class _Answers:
     """What the engine says, by ClOrdID; of what was sent its words. stands: by order, how it says that it stands;
-    reported: the same, by its reports."""
+    reported: what its reports tell."""
 
     unknown: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
     taken: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    stands: dict[str, Reported] = field(default_factory=dict)
+    stands: dict[str, Stands] = field(default_factory=dict)
     reported: dict[str, Reported] = field(default_factory=dict)
 
 
@@ -305,8 +305,8 @@ class _Run:
             is_known = fields.get("103") != _UNKNOWN_ORDER
             (told.known if is_known else told.unknown).add(name)
             if is_known:
-                stands = Reported(reports.filled_in(fields), reports.is_over(fields.get("39", "")))
-                told.stands.setdefault(name.rpartition("-")[0], Reported()).add(stands)
+                stands = told.stands.setdefault(name.rpartition("-")[0], Stands())
+                stands.take(reports.filled_in(fields), is_over=reports.is_over(fields.get("39", "")))
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
@@ -319,8 +319,9 @@ class _Run:
             # As a gateway has it: kept as it came, and an answer all the same.
             logger.error("a report of %s cannot be read: %s", name, problem)  # noqa: TRY400 - all is in the sentence
             order_id = name.rpartition("-")[0]
-            says = Reported(reports.filled_in(fields), reports.final_in(fields) is not None)
-            told.reported.setdefault(order_id, Reported()).add(says)
+            of_order = told.reported.setdefault(order_id, Reported())
+            filled, is_over = reports.last_filled_in(fields), reports.final_in(fields) is not None
+            of_order.note(fields.get("17", ""), filled, is_over=is_over)
             self._note(name, fields, is_answer=kind is not None)
             self._outbox.refuse_report(order_id, raw_of(fields), str(problem), lambda: None)
             return
