@@ -119,7 +119,7 @@ def recover_orders() -> dict[str, int]:
     from feedline.errors import ValidationFailedError
     from feedline.orders.fix.connection import Connection
     from feedline.orders.fix.session_policy import SessionPolicy
-    from feedline.orders.recovery.run import Outcome, recover
+    from feedline.orders.recovery.run import NOT_DONE, Outcome, recover
     from feedline.orders.topics import OrderTopics
 
     params = get_current_context()["params"]
@@ -147,10 +147,11 @@ def recover_orders() -> dict[str, int]:
     logger.info(
         "%s", "; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing was entered then"
     )
-    if counts[Outcome.REFUSED] or counts[Outcome.UNANSWERED]:
+    if any(counts[outcome] for outcome in NOT_DONE):
         raise ValidationFailedError(
-            f"{counts[Outcome.REFUSED]} events were refused and {counts[Outcome.UNANSWERED]} not answered; the lines "
-            "above name them: look at the engine, then run it again, what it has is not sent twice"
+            f"{counts[Outcome.REFUSED]} events were refused, {counts[Outcome.UNANSWERED]} not answered, and of "
+            f"{counts[Outcome.NOT_GIVEN]} the engine gives no reports again; the lines above name them: look at the "
+            "engine, then run it again, what it has is not sent twice"
         )
     return {outcome.name: counts[outcome] for outcome in Outcome}
 

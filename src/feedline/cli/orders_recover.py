@@ -12,7 +12,7 @@ from feedline.cli.engine_address import FIX_PORT, WHERE, fix_address
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.session_policy import SessionPolicy
-from feedline.orders.recovery.run import Outcome, Recovered, recover
+from feedline.orders.recovery.run import NOT_DONE, Outcome, Recovered, recover
 from feedline.orders.recovery.window import Window
 from feedline.orders.topics import GATEWAY_GROUP, OrderTopics
 from feedline.settings import load_settings
@@ -91,7 +91,7 @@ def recover_command(  # noqa: PLR0917 - click passes them by name
     Asks the engine for every order message of the window whether it has it, over a session of its own: live flow goes
     on. What the gateways have not sent yet is left to them. Running it again sends nothing twice, and takes what was
     reported meanwhile of orders that it had brought back; --stay waits for that. Ends with 4 when something was refused
-    or not answered.
+    or not answered, or when the engine gives no reports again.
     """
     address, _, port = engine.rpartition(":")
     if not address or not port.isdecimal():
@@ -129,7 +129,7 @@ def recover_command(  # noqa: PLR0917 - click passes them by name
                 f"{len(still_open):,} orders that were sent again are open: until live flow sends their next event, "
                 f"their reports wait for the session {name}; the same command takes them, with --stay as they come"
             )
-    context.exit(INCOMPLETE if counts[Outcome.REFUSED] or counts[Outcome.UNANSWERED] else OK)
+    context.exit(INCOMPLETE if any(counts[outcome] for outcome in NOT_DONE) else OK)
 
 
 def _moment(text: str, option: str) -> datetime:

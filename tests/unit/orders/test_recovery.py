@@ -16,7 +16,7 @@ from feedline.orders.fix.messages import message_of, terms_of
 from feedline.orders.fix.states import Held
 from feedline.orders.model import Accepted, EventKind, apply, encode_report, facts_of
 from feedline.orders.recovery.reported import Reported, Stands
-from feedline.orders.recovery.run import Outcome, _Run
+from feedline.orders.recovery.run import NOT_DONE, Outcome, _Run
 from feedline.orders.recovery.window import Progress, Sent
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
@@ -59,18 +59,19 @@ def test_what_they_have_refused_moves_their_place_and_not_what_they_were_about_t
 
 
 class Engine:
-    """The session and the broker too: it has nothing, and answers what it is sent with this report."""
+    """The session and the broker too: it has nothing, or has it so, and answers what it is sent with this report."""
 
     name = "RECOVERY"
 
-    def __init__(self, **report):
+    def __init__(self, *, stands=None, **report):
+        self.stands = stands or {"39": "8", "103": "5"}
         self.reports, self.report_of_it, self.published, self.errors = Queue(), report, [], []
 
     def send(self, message):
         sent = fields_of(message.toString())
         said = {"35": "8", "34": "7", "52": "20261120-14:05:00", "11": sent["11"], "17": "e", "37": "x", "14": "0"}
         if sent["35"] == "H":
-            self.reports.put({**said, "150": "I", "39": "8", "103": "5", "790": sent["790"]})
+            self.reports.put({**said, "150": "I", **self.stands, "790": sent["790"]})
         else:
             self.reports.put({**said, "151": "0", "6": "0", **self.report_of_it})
 
@@ -87,18 +88,49 @@ class Engine:
         self.errors.append((order_id, fields_of(raw.decode())["31"]))
 
 
-def test_a_report_that_cannot_be_read_is_kept_and_recovery_goes_on():
+def sent_once():
     made = event(1, NEW)
-    taken = Taken(3, 40, made, facts_of(made), b"", b"", [])
     terms = terms_of(made)
-    one = Sent(taken, 0, f"{made.order_id}-1", 0, terms, message_of(made, terms, 0, 3, 40), is_answered=True)
+    taken = Taken(3, 40, made, facts_of(made), b"", b"", [])
+    return Sent(taken, 0, f"{made.order_id}-1", 0, terms, message_of(made, terms, 0, 3, 40), is_answered=True)
+
+
+def test_a_report_that_cannot_be_read_is_kept_and_recovery_goes_on():
+    one = sent_once()
     engine = Engine(**{"150": "F", "39": "2", "32": "3", "31": "33.33333333", "14": "3"})
     run = _Run(engine, engine, checked, 5.0)
     assert run.ask([one]) == {one.name}
     run.send([one])
     told = run.outcome(one, dry_run=False)
     assert (told.outcome, told.is_open) == (Outcome.TAKEN, False)
-    assert (engine.errors, engine.published) == ([(made.order_id, "33.33333333")], [])
+    assert (engine.errors, engine.published) == ([(one.taken.event.order_id, "33.33333333")], [])
+
+
+DUPLICATE = {"150": "8", "39": "8", "103": "6", "58": "this ClOrdID is booked"}
+
+
+def test_an_engine_that_has_an_event_already_rejects_no_order():
+    """It says so of what live flow has brought meanwhile; and of what an earlier run had sent, before it is asked."""
+    one = sent_once()
+    engine = Engine(**DUPLICATE)
+    run = _Run(engine, engine, checked, 5.0)
+    engine.reports.put({"35": "8", "11": one.name, **DUPLICATE})
+    assert run.ask([one]) == {one.name}
+    assert (run.outcome(one, dry_run=True).outcome, run._answers.duplicates) == (Outcome.WOULD_SEND, set())
+    run.send([one])
+    told = run.outcome(one, dry_run=False)
+    assert (told.outcome, told.is_open, engine.published) == (Outcome.KNOWN, True, [])
+
+
+def test_an_engine_that_gives_no_reports_again_is_not_waited_for_and_is_told():
+    one = sent_once()
+    engine = Engine(stands={"39": "1", "14": "40"}, **DUPLICATE)
+    run = _Run(engine, engine, checked, 600.0)
+    assert run.ask([one]) == set()
+    run.ask_for_reports([one], lambda orders: {order: Reported() for order in orders}, dry_run=False)
+    told = run.outcome(one, dry_run=False)
+    assert (told.outcome, told.is_open, engine.published) == (Outcome.NOT_GIVEN, True, [])
+    assert told.outcome in NOT_DONE
 
 
 def report_of(exec_id, quantity, filled, status="1"):

@@ -50,6 +50,10 @@ class Outcome(StrEnum):
     UNANSWERED = "sent again, not answered in time"
     WOULD_ASK = "its reports would be asked for again"
     REPORTED = "its reports were asked for again"
+    NOT_GIVEN = "its reports were asked for again, and the engine gives none"
+
+
+NOT_DONE = frozenset({Outcome.REFUSED, Outcome.UNANSWERED, Outcome.NOT_GIVEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,15 @@ class Recovered:
 
 @dataclass(slots=True)
 class _Answers:
-    """What the engine says, by ClOrdID; of what was sent its words. stands: by order, how it says that it stands;
+    """What the engine says, by ClOrdID; of what was sent its words. duplicates: of what was sent, what it says it has
+    already; stands: by order, how it says that it stands;
     reported: what its reports tell."""
 
     unknown: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
     taken: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    duplicates: set[str] = field(default_factory=set)
     stands: dict[str, Stands] = field(default_factory=dict)
     reported: dict[str, Reported] = field(default_factory=dict)
 
@@ -155,6 +161,8 @@ class _Run:
         # This run's questions: answers to an earlier one's may still come, and say how it was then.
         self._asked: dict[str, str] = {}
         self._sent: dict[str, EventKind] = {}
+        # What this run has sent marked: the engine may still tell of what an earlier one sent.
+        self._marked: set[str] = set()
         # Orders whose reports are asked for again, or would be.
         self._short: set[str] = set()
 
@@ -187,12 +195,12 @@ class _Run:
             self._take()
             for order_id, asked in list(waiting.items()):
                 name = asked.one.name
-                if name not in self._answers.taken and name not in self._answers.refused:
+                if not self._is_answered(name):
                     continue
                 deadline = time.monotonic() + self._answer_s
                 left[order_id].popleft()
                 if left[order_id]:
-                    taken = name in self._answers.taken
+                    taken = name not in self._answers.refused
                     waiting[order_id] = self._send(left[order_id][0], asked.after if taken else asked.before)
                 else:
                     del left[order_id], waiting[order_id]
@@ -204,10 +212,15 @@ class _Run:
         standing, terms = stands or (one.standing, one.terms)
         asked = terms_of(event) if event.order is not None else terms
         self._sent[one.name] = event.kind
-        self._send_marked(message_of(event, asked, standing, one.taken.partition, one.taken.offset))
+        self._send_marked(one.name, message_of(event, asked, standing, one.taken.partition, one.taken.offset))
         return _Asked(one, (standing, terms), (event.sequence, asked))
 
-    def _send_marked(self, body: str) -> None:
+    def _is_answered(self, name: str) -> bool:
+        told = self._answers
+        return name in told.taken or name in told.refused or name in told.duplicates
+
+    def _send_marked(self, name: str, body: str) -> None:
+        self._marked.add(name)
         message = self._parse(body)
         mark_resend(message)
         self._connection.send(message)
@@ -229,7 +242,9 @@ class _Run:
 
         of_short = [one for one in events if one.taken.event.order_id in self._short and one.name in told.known]
         self._in_turn(
-            of_short, lambda one: self._send_marked(one.body), lambda one: self._is_reported(one.taken.event.order_id)
+            of_short,
+            lambda one: self._send_marked(one.name, one.body),
+            lambda one: one.name in told.duplicates or self._is_reported(one.taken.event.order_id),
         )
 
     def _is_reported(self, order_id: str) -> bool:
@@ -258,7 +273,7 @@ class _Run:
         if not one.is_sent:
             return Recovered(one, Outcome.NOT_DUE)
         if one.name not in told.unknown:
-            return Recovered(one, self._known_outcome(order_id, dry_run=dry_run), is_open=is_open)
+            return Recovered(one, self._known_outcome(one, dry_run=dry_run), is_open=is_open)
         if dry_run:
             return Recovered(one, Outcome.WOULD_SEND)
         if one.name in told.refused:
@@ -267,12 +282,15 @@ class _Run:
             return Recovered(one, Outcome.TAKEN, told.taken[one.name], is_open)
         return Recovered(one, Outcome.UNANSWERED)
 
-    def _known_outcome(self, order_id: str, *, dry_run: bool) -> Outcome:
+    def _known_outcome(self, one: Sent, *, dry_run: bool) -> Outcome:
+        order_id = one.taken.event.order_id
         if order_id not in self._short:
             return Outcome.KNOWN
         if dry_run:
             return Outcome.WOULD_ASK
-        return Outcome.REPORTED if self._is_reported(order_id) else Outcome.UNANSWERED
+        if self._is_reported(order_id):
+            return Outcome.REPORTED
+        return Outcome.NOT_GIVEN if one.name in self._answers.duplicates else Outcome.UNANSWERED
 
     def _in_turn(self, events: Sequence[Sent], do: Callable[[Sent], None], answered: Callable[[Sent], bool]) -> bool:
         """Does it for each, so many ahead of the answers; whether all were answered in time."""
@@ -310,6 +328,12 @@ class _Run:
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
+        if reports.is_duplicate(fields):
+            # No word on the order, and no report of it. What an earlier run had sent says nothing of now.
+            if name in self._marked:
+                told.duplicates.add(name)
+                told.unknown.discard(name)
+            return
         rejected = fields["35"] == CANCEL_REJECT
         kind = self._sent.get(name)
         try:
