@@ -59,21 +59,28 @@ def test_what_they_have_refused_moves_their_place_and_not_what_they_were_about_t
 
 
 class Engine:
-    """The session and the broker too: it has nothing, or has it so, and answers what it is sent with this report."""
+    """The session and the broker too: it has nothing, or has it so, and answers what it is sent with this report, or
+    rejects messages of a type."""
 
     name = "RECOVERY"
 
-    def __init__(self, *, stands=None, **report):
+    def __init__(self, *, stands=None, rejects="", **report):
+        self.rejects, self.sent = rejects, 0
         self.stands = stands or {"39": "8", "103": "5"}
         self.reports, self.report_of_it, self.published, self.errors = Queue(), report, [], []
 
     def send(self, message):
         sent = fields_of(message.toString())
+        self.sent += 1
+        if sent["35"] in self.rejects:
+            self.reports.put({"35": "j", "34": "6", "45": str(self.sent), "380": "3", "58": "no"})
+            return self.sent
         said = {"35": "8", "34": "7", "52": "20261120-14:05:00", "11": sent["11"], "17": "e", "37": "x", "14": "0"}
         if sent["35"] == "H":
             self.reports.put({**said, "150": "I", **self.stands, "790": sent["790"]})
         else:
             self.reports.put({**said, "151": "0", "6": "0", **self.report_of_it})
+        return self.sent
 
     def serve(self):
         pass
@@ -131,6 +138,19 @@ def test_an_engine_that_gives_no_reports_again_is_not_waited_for_and_is_told():
     told = run.outcome(one, dry_run=False)
     assert (told.outcome, told.is_open, engine.published) == (Outcome.NOT_GIVEN, True, [])
     assert told.outcome in NOT_DONE
+
+
+@pytest.mark.parametrize("rejects", ["H", "D"])
+def test_a_message_that_the_engine_rejects_is_that_event_s_refusal_and_recovery_goes_on(rejects):
+    """Its question, or the event itself. A reject of what an earlier run had sent, which comes again, stops nobody."""
+    one = sent_once()
+    engine = Engine(rejects=rejects, **{"150": "0", "39": "0"})
+    engine.reports.put({"35": "3", "34": "5", "45": "4711", "58": "an old one"})
+    run = _Run(engine, engine, checked, 600.0)
+    missing = run.ask([one])
+    run.send([one] if missing else [])
+    told = run.outcome(one, dry_run=False)
+    assert (told.outcome, told.text) == (Outcome.REFUSED, f"the engine rejects the message {engine.sent}: no")
 
 
 def report_of(exec_id, quantity, filled, status="1"):

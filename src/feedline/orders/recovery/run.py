@@ -46,7 +46,7 @@ class Outcome(StrEnum):
     NOT_DUE = "not sent yet, and left to the gateways"
     WOULD_SEND = "would be sent again"
     TAKEN = "sent again and answered"
-    REFUSED = "sent again and refused"
+    REFUSED = "refused by the engine"
     UNANSWERED = "sent again, not answered in time"
     WOULD_ASK = "its reports would be asked for again"
     REPORTED = "its reports were asked for again"
@@ -163,6 +163,8 @@ class _Run:
         self._sent: dict[str, EventKind] = {}
         # What this run has sent marked: the engine may still tell of what an earlier one sent.
         self._marked: set[str] = set()
+        # ClOrdIDs of what this run has sent, by its number: a message that the engine rejects is named by that.
+        self._numbers: dict[int, str] = {}
         # Orders whose reports are asked for again, or would be.
         self._short: set[str] = set()
 
@@ -175,9 +177,11 @@ class _Run:
             asked = "".join(f"{tag}={fields[tag]}{SOH}" for tag in ASKED if tag in fields)
             request = uuid4().hex
             self._asked[request] = one.name
-            self._connection.send(self._parse(f"35=H{SOH}11={one.name}{SOH}790={request}{SOH}{asked}"))
+            self._give(one.name, self._parse(f"35=H{SOH}11={one.name}{SOH}790={request}{SOH}{asked}"))
 
-        if not self._in_turn(events, question, lambda one: one.name in told.known or one.name in told.unknown):
+        if not self._in_turn(
+            events, question, lambda one: any(one.name in said for said in (told.known, told.unknown, told.refused))
+        ):
             raise RetriableError(f"the engine did not answer a question within {self._answer_s:g} s: try again")
         return told.unknown
 
@@ -223,7 +227,10 @@ class _Run:
         self._marked.add(name)
         message = self._parse(body)
         mark_resend(message)
-        self._connection.send(message)
+        self._give(name, message)
+
+    def _give(self, name: str, message: Any) -> None:
+        self._numbers[self._connection.send(message)] = name
 
     def ask_for_reports(
         self, events: Sequence[Sent], published: Callable[[set[str]], dict[str, Reported]], *, dry_run: bool
@@ -244,7 +251,9 @@ class _Run:
         self._in_turn(
             of_short,
             lambda one: self._send_marked(one.name, one.body),
-            lambda one: one.name in told.duplicates or self._is_reported(one.taken.event.order_id),
+            lambda one: (
+                one.name in told.duplicates or one.name in told.refused or self._is_reported(one.taken.event.order_id)
+            ),
         )
 
     def _is_reported(self, order_id: str) -> bool:
@@ -272,12 +281,12 @@ class _Run:
         is_open = self._is_open(order_id)
         if not one.is_sent:
             return Recovered(one, Outcome.NOT_DUE)
+        if one.name in told.refused:
+            return Recovered(one, Outcome.REFUSED, told.refused[one.name])
         if one.name not in told.unknown:
             return Recovered(one, self._known_outcome(one, dry_run=dry_run), is_open=is_open)
         if dry_run:
             return Recovered(one, Outcome.WOULD_SEND)
-        if one.name in told.refused:
-            return Recovered(one, Outcome.REFUSED, told.refused[one.name])
         if one.name in told.taken:
             return Recovered(one, Outcome.TAKEN, told.taken[one.name], is_open)
         return Recovered(one, Outcome.UNANSWERED)
@@ -327,7 +336,8 @@ class _Run:
                 stands.take(reports.filled_in(fields), is_over=reports.is_over(fields.get("39", "")))
             return
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
-            raise RetriableError(f"the engine rejects a message: {fields.get('58')}")
+            self._rejected(fields)
+            return
         if reports.is_duplicate(fields):
             # No word on the order, and no report of it. What an earlier run had sent says nothing of now.
             if name in self._marked:
@@ -354,6 +364,17 @@ class _Run:
         if not (rejected and fields.get("102") == "1"):
             # That it does not know the order is no report of it: the event is not booked.
             self._outbox.report(report, value, None, lambda: None)
+
+    def _rejected(self, fields: Mapping[str, str]) -> None:
+        """A message of ours that the engine takes for none, a question too: nothing more is to be had of its event."""
+        number = fields.get("45", "")
+        name = self._numbers.get(int(number)) if number.isdecimal() else None
+        said = f"the engine rejects the message {number}: {fields.get('58', 'without a reason')}"
+        if name is None:
+            logger.warning("%s; it is none of this run's", said)
+            return
+        logger.error("%s; it was of %s", said, name)
+        self._answers.refused.setdefault(name, said)
 
     def _note(self, name: str, fields: Mapping[str, str], *, is_answer: bool) -> None:
         if is_answer:
