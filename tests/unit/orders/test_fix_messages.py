@@ -15,7 +15,7 @@ from feedline.orders.fix.dictionary import fields_of, names, parse, received_pat
 from feedline.orders.fix.messages import message_of, plain, terms_of
 from feedline.orders.fix.raw import SOH
 from feedline.orders.fix.reports import is_duplicate, moment, report_of
-from feedline.orders.model import EventKind, ExecType, OrdStatus, Product
+from feedline.orders.model import EventKind, ExecType, OrdStatus, Product, decode_report, encode_report
 from order_flow.flow import event
 
 
@@ -130,6 +130,16 @@ def test_what_is_no_report_of_an_order_is_refused(changed):
     report_of(fields, "A")
     with pytest.raises(SchemaMismatchError):
         report_of({**fields, **changed}, "A")
+
+
+def test_a_fill_is_taken_whatever_the_encoding_of_its_text():
+    said = "Zürich, ".encode() + b"Z\xfcrich"
+    # So QuickFIX's binding gives bytes that are no UTF-8.
+    fields = {"35": "8", "34": "1", "11": "a-1", "17": "x", "150": "F", "39": "1", "32": "5", "31": "1.5", "14": "5",
+              "151": "1", "6": "1.5", "60": "20261120-14:05:00"}  # fmt: skip
+    fields["58"] = said.decode(errors="surrogateescape")
+    report = decode_report(encode_report(report_of(fields, "A"), 1))
+    assert (report.text, report.last_qty) == ("Zürich, Z\N{REPLACEMENT CHARACTER}rich", Decimal(5))
 
 
 def test_a_timestamp_may_have_any_fraction():
