@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from queue import Queue
 
@@ -113,6 +114,7 @@ def test_a_report_that_cannot_be_read_is_kept_and_recovery_goes_on():
     assert (engine.errors, engine.published) == ([(one.taken.event.order_id, "33.33333333")], [])
 
 
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
 DUPLICATE = {"150": "8", "39": "8", "103": "6", "58": "this ClOrdID is booked"}
 
 
@@ -134,7 +136,7 @@ def test_an_engine_that_gives_no_reports_again_is_not_waited_for_and_is_told():
     engine = Engine(stands={"39": "1", "14": "40"}, **DUPLICATE)
     run = _Run(engine, engine, checked, 600.0)
     assert run.ask([one]) == set()
-    run.ask_for_reports([one], lambda orders: {order: Reported() for order in orders}, dry_run=False)
+    run.ask_for_reports([one], lambda orders: {order: Reported() for order in orders}, DAY, dry_run=False)
     told = run.outcome(one, dry_run=False)
     assert (told.outcome, told.is_open, engine.published) == (Outcome.NOT_GIVEN, True, [])
     assert told.outcome in NOT_DONE
@@ -159,15 +161,36 @@ def report_of(exec_id, quantity, filled, status="1"):
     return reports.report_of(fields, "GATEWAY")
 
 
-def test_an_order_is_whole_only_when_every_fill_of_it_was_published():
-    """The last one's CumQty has the lost ones in it; a fill that came twice is none more."""
-    engine, published = Stands(Decimal(100), is_over=True), Reported()
-    published.take(report_of("second", "60", "100", status="2"))
-    assert not published.covers(engine)
-    published.take(report_of("second", "60", "100", status="2"))
-    assert not published.covers(engine)
-    lost = Reported()
-    lost.take(report_of("first", "40", "40"))
-    published.add(lost)
-    assert published.covers(engine)
-    assert not lost.covers(engine)
+def reported(*of_order):
+    found = Reported()
+    for one in of_order:
+        found.take(one)
+    return found
+
+
+FIRST, SECOND = report_of("first", "40", "40"), report_of("second", "60", "100", status="2")
+THIRD = report_of("third", "20", "120", status="2")
+
+
+@pytest.mark.parametrize(
+    ("published", "filled", "whole", "if_older"),
+    [
+        ([FIRST, SECOND], 100, True, True),
+        ([SECOND, FIRST, SECOND], 100, True, True),
+        ([FIRST, SECOND], 120, False, False),
+        # Its CumQty has the lost one in it. Of an order that rests since before, that one may have been published then.
+        ([SECOND], 100, False, True),
+        ([SECOND, SECOND], 100, False, True),
+        ([FIRST, THIRD], 120, False, False),
+        ([FIRST], 100, False, False),
+        ([], 40, False, False),
+    ],
+)
+def test_an_order_is_whole_only_when_every_fill_of_it_was_published(published, filled, whole, if_older):
+    engine, found = Stands(Decimal(filled)), reported(*published)
+    assert (found.covers(engine, from_start=True), found.covers(engine, from_start=False)) == (whole, if_older)
+    missing = Reported()
+    missing.add(found)
+    missing.take(FIRST)
+    assert missing.covers(Stands(Decimal(40)), from_start=True)
+    assert not reported(FIRST).covers(Stands(Decimal(40), is_over=True), from_start=True)

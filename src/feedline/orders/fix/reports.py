@@ -148,9 +148,9 @@ def filled_in(fields: Mapping[str, str]) -> Decimal:
     return _quantity(fields.get("14"))
 
 
-def last_filled_in(fields: Mapping[str, str]) -> Decimal | None:
-    """LastQty of a fill, 0 where it cannot be read; None of another report."""
-    return _quantity(fields.get("32")) if fields.get("150") == "F" else None
+def last_filled_in(fields: Mapping[str, str]) -> Decimal:
+    """LastQty of a fill; 0 where it cannot be read, and of another report."""
+    return _quantity(fields.get("32")) if fields.get("150") == "F" else _ZERO
 
 
 def _quantity(text: str | None) -> Decimal:

@@ -12,7 +12,7 @@ from feedline.errors import CorruptBatchError
 from feedline.kafka.admin import offsets_at, watermarks
 from feedline.orders.fix.messages import event_of
 from feedline.orders.fix.reports import final_of
-from feedline.orders.model import ExecutionReport, decode_report
+from feedline.orders.model import ExecType, ExecutionReport, decode_report
 from feedline.orders.refused import REPORT_REFUSED, refused_messages
 from feedline.orders.topics import RECOVERY_GROUP, OrderTopics
 from feedline.settings import Settings
@@ -35,28 +35,36 @@ class Stands:
 
 @dataclass(slots=True)
 class Reported:
-    """What reports tell of an order. fills: quantities by ExecID, each fill's own, since the last one's CumQty has the
-    lost ones in it too; is_over: whether a report says that the order is over."""
+    """What reports tell of an order. steps: CumQty before each and after it, since the last one's has the lost ones in
+    it too; is_over: whether a report says that the order is over."""
 
-    fills: dict[str, Decimal] = field(default_factory=dict)
+    steps: set[tuple[Decimal, Decimal]] = field(default_factory=set)
     is_over: bool = False
 
     def take(self, report: ExecutionReport) -> None:
-        self.note(report.exec_id, report.last_qty, is_over=final_of(report) is not None)
+        if report.exec_type is not ExecType.CANCEL_REJECTED:
+            self.steps.add((report.cum_qty - (report.last_qty or 0), report.cum_qty))
+        self.is_over |= final_of(report) is not None
 
-    def note(self, exec_id: str, filled: Decimal | None, *, is_over: bool) -> None:
-        """One report; filled: the quantity of a fill, None of another report."""
-        if filled is not None:
-            self.fills.setdefault(exec_id, filled)
+    def take_unreadable(self, filled: Decimal, last: Decimal, *, is_over: bool) -> None:
+        """One that is kept as it came; last: LastQty of a fill, 0 of another report."""
+        self.steps.add((filled - last, filled))
         self.is_over |= is_over
 
     def add(self, other: Reported) -> None:
-        self.fills = other.fills | self.fills
+        self.steps |= other.steps
         self.is_over |= other.is_over
 
-    def covers(self, stands: Stands) -> bool:
-        """Whether all that the engine tells is in these reports."""
-        return sum(self.fills.values()) >= stands.filled and self.is_over >= stands.is_over
+    def covers(self, stands: Stands, *, from_start: bool) -> bool:
+        """Whether all that the engine tells is in these reports. from_start: they go back to the order's entry; if not,
+        what was filled before the first of them is taken for reported."""
+        steps = sorted(self.steps)
+        reached = steps[0][0] if steps and not from_start else Decimal(0)
+        for before, after in steps:
+            if before > reached:
+                break
+            reached = max(reached, after)
+        return reached >= stands.filled and self.is_over >= stands.is_over
 
 
 def reported_since(

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from queue import Empty
@@ -117,7 +118,8 @@ def recover(
         if not dry_run:
             run.send([one for one in events if one.name in missing])
         if lost_reports:
-            run.ask_for_reports(events, partial(reported_since, settings, topics, window.start), dry_run=dry_run)
+            published = partial(reported_since, settings, topics, window.start)
+            run.ask_for_reports(events, published, window.start, dry_run=dry_run)
         if not dry_run:
             run.stay({one.taken.event.order_id for one in events}, stay_s)
         run.take_what_waits()
@@ -167,6 +169,8 @@ class _Run:
         self._numbers: dict[int, str] = {}
         # Orders whose reports are asked for again, or would be.
         self._short: set[str] = set()
+        # Orders that were entered in the window: all reports of theirs are looked at.
+        self._whole: set[str] = set()
 
     def ask(self, events: Sequence[Sent]) -> set[str]:
         """The ClOrdIDs that the engine does not have. Raises RetriableError when it does not answer."""
@@ -233,14 +237,21 @@ class _Run:
         self._numbers[self._connection.send(message)] = name
 
     def ask_for_reports(
-        self, events: Sequence[Sent], published: Callable[[set[str]], dict[str, Reported]], *, dry_run: bool
+        self,
+        events: Sequence[Sent],
+        published: Callable[[set[str]], dict[str, Reported]],
+        since: datetime,
+        *,
+        dry_run: bool,
     ) -> None:
-        """Sends once more, marked, what the engine has of orders of which it tells more than was published: it gives
-        their reports again."""
+        """Sends once more, marked, what the engine has of orders of which it tells more than was published from `since`
+        on: it gives their reports again."""
         told = self._answers
-        whole = {one.taken.event.order_id for one in events if one.taken.event.sequence == 1}
+        begun = [one for one in events if one.taken.event.sequence == 1]
+        self._whole = {one.taken.event.order_id for one in begun if one.entered_ms >= since.timestamp() * 1000}
+        known = {one.taken.event.order_id for one in begun}
         waiting = {one.taken.event.order_id for one in events if not one.is_answered}
-        for order_id, reported in published((whole - waiting) & told.stands.keys()).items():
+        for order_id, reported in published((known - waiting) & told.stands.keys()).items():
             told.reported.setdefault(order_id, Reported()).add(reported)
             if not self._is_reported(order_id):
                 self._short.add(order_id)
@@ -258,7 +269,7 @@ class _Run:
 
     def _is_reported(self, order_id: str) -> bool:
         told = self._answers
-        return told.reported[order_id].covers(told.stands[order_id])
+        return told.reported[order_id].covers(told.stands[order_id], from_start=order_id in self._whole)
 
     def stay(self, orders: set[str], for_s: float) -> None:
         """Takes what the engine reports, until these orders are over or so long."""
@@ -354,8 +365,9 @@ class _Run:
             logger.error("a report of %s cannot be read: %s", name, problem)  # noqa: TRY400 - all is in the sentence
             order_id = name.rpartition("-")[0]
             of_order = told.reported.setdefault(order_id, Reported())
-            filled, is_over = reports.last_filled_in(fields), reports.final_in(fields) is not None
-            of_order.note(fields.get("17", ""), filled, is_over=is_over)
+            if not rejected:
+                filled, last = reports.filled_in(fields), reports.last_filled_in(fields)
+                of_order.take_unreadable(filled, last, is_over=reports.final_in(fields) is not None)
             self._note(name, fields, is_answer=kind is not None)
             self._outbox.refuse_report(order_id, raw_of(fields), str(problem), lambda: None)
             return
