@@ -264,7 +264,9 @@ class _Load:
                 copies = {batch.headers.correlation_id for batch in chunk.duplicates}
                 # Taken out of the tables since they were taken for copies of what is there.
                 gone = copies - fresh - now_loaded.keys()
-                self.known = {key: count for key, count in self.known.items() if key not in gone} | now_loaded
+                self.known.update(now_loaded)
+                for key in gone:
+                    self.known.pop(key, None)
                 if gone or fresh & now_loaded.keys():
                     self.session.rollback()
                     return False
