@@ -160,7 +160,7 @@ def _until_end(
             elif time.monotonic() > deadline:
                 raise _silent(topic, timeout_s)
     except KafkaException as error:
-        raise translate(error.args[0], topic=topic) from error
+        raise translate(error, topic=topic) from error
     finally:
         consumer.close()
 
@@ -201,7 +201,7 @@ async def await_manifest(
             with suppress(KafkaException):
                 await asyncio.shield(consumer.close())
     except KafkaException as error:
-        raise translate(error.args[0], feed=feed, topic=topic) from error
+        raise translate(error, feed=feed, topic=topic) from error
     finally:
         executor.shutdown(wait=False)
 

@@ -25,17 +25,17 @@ def read_spans(
     group: str,
     timeout_s: float = TIMEOUT_SECONDS,
     uncommitted: bool = False,
-    await_transactions: bool = False,
 ) -> Generator[Message]:
-    """The messages of each partition from its first offset to the one before its second, in offset order.
+    """The messages of each partition from its first offset to the one before its second, in offset order; all of them.
 
-    group: `assign` needs a name though no group is joined, and nothing is committed under it. What lies in or behind
-    transactions that are open is left out, unless `uncommitted` asks for it as it lies, or `await_transactions` waits
-    for them to end. Holds a few hundred messages at a time. The client is closed when the iterator ends, fails or is
-    closed. Raises BrokerUnavailableError when nothing comes for `timeout_s`, OffsetsExpiredError when a span begins
-    before what the topic still holds.
+    group: `assign` needs a name though no group is joined, and nothing is committed under it. Where a span ends behind
+    a transaction that is open it waits for that to end, unless `uncommitted` asks for what lies there as it lies. Holds
+    a few hundred messages at a time. The client is closed when the iterator ends, fails or is closed. Raises
+    BrokerUnavailableError when nothing comes for `timeout_s`, OffsetsExpiredError when a span begins before what the
+    topic still holds.
     """
     left = {partition: end for partition, (start, end) in spans.items() if start < end}
+    reached = {partition: spans[partition][0] for partition in left}
     level = {"isolation.level": "read_uncommitted"} if uncommitted else {}
     consumer = Consumer(consumer_config(kafka, group_id=group) | {"enable.partition.eof": True} | level)
     try:
@@ -46,12 +46,7 @@ def read_spans(
             if messages:
                 deadline = time.monotonic() + timeout_s
             elif time.monotonic() > deadline:
-                raise BrokerUnavailableError(
-                    f"no message for {timeout_s:g} s: {'a transaction stays open, or ' * await_transactions}the broker "
-                    "is away",
-                    topic=topic,
-                    partition=min(left),
-                )
+                raise _stopped_short(topic, reached, left, timeout_s)
             for message in messages:
                 partition, offset = place_of(message)
                 error = message.error()
@@ -63,10 +58,27 @@ def read_spans(
                     offset += 1
                 elif error.code() != KafkaError._PARTITION_EOF:
                     raise translate(error, topic=topic, partition=partition)
-                # The readable end may be short of the high watermark by a transaction's marker.
-                if offset >= left.get(partition, 0) or (error is not None and not await_transactions):
+                reached[partition] = offset
+                # Behind markers of transactions, which are no messages, the partition's end tells. Short of what was
+                # asked for it is none: a leader that is new may not know yet how far the others have come, and tells
+                # another end, without being asked, when it does.
+                if offset >= left.get(partition, 0):
                     left.pop(partition, None)
     except KafkaException as error:
-        raise translate(error.args[0], topic=topic) from error
+        raise translate(error, topic=topic) from error
     finally:
         consumer.close()
+
+
+def _stopped_short(
+    topic: str, reached: Mapping[int, int], left: Mapping[int, int], timeout_s: float
+) -> BrokerUnavailableError:
+    partition = min(left)
+    return BrokerUnavailableError(
+        f"no message for {timeout_s:g} s: the reading stands at offset {reached[partition]}, and was to go on to "
+        f"{left[partition]}; a transaction is open there, or the broker is away or does not know all of the partition "
+        "yet: try again",
+        topic=topic,
+        partition=partition,
+        offset=reached[partition],
+    )

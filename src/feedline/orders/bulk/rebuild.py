@@ -31,7 +31,7 @@ def read_books(
     begins = {p: max(low, ends[p] - orders) for p, (low, _) in watermarks(kafka, topic, wanted).items()}
     books = {p: Book(orders) for p in wanted}
     spans = {p: (begins[p], ends[p]) for p in wanted}
-    for message in read_spans(kafka, topic, spans, group=BULK_GROUP, timeout_s=within_s, await_transactions=True):
+    for message in read_spans(kafka, topic, spans, group=BULK_GROUP, timeout_s=within_s):
         partition, offset = place_of(message)
         facts = facts_from_headers(message.key(), message.headers(), EntrySource.BULK)
         if facts is not None:
