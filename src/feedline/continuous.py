@@ -30,6 +30,7 @@ from feedline.kafka.admin import watermarks
 from feedline.kafka.registry import registry_client, writer_schema
 from feedline.producer.error_report import ErrorReporter
 from feedline.settings import Settings
+from feedline.strays import find_strays
 from feedline.warehouse.connection import connect, open_warehouse
 from feedline.warehouse.ledger import read_checkpoints
 from feedline.warehouse.load import LoadPolicy, LoadResult, Step, load_batches
@@ -83,6 +84,7 @@ class FeedLoader:
         self._topic = feed.topic.name
         self._registry = registry_client(settings.registry)
         self._reporter = ErrorReporter(settings.kafka, feed)
+        self._strays = find_strays(settings, feed)
         # Loads at work have a connection each; those in nobody's hand are kept for the next.
         self._connections: set[SnowflakeConnection] = set()
         self._idle: list[SnowflakeConnection] = []
@@ -100,6 +102,7 @@ class FeedLoader:
         self.batches = 0
         self.error_batches = 0
         self.duplicate_batches = 0
+        self.stray_messages = 0
         self.transactions = 0
 
     def positions(self, places: Sequence[Place]) -> Mapping[Place, int]:
@@ -138,8 +141,12 @@ class FeedLoader:
         """Loads what of the work is the feed's, in one transaction with the checkpoints of its partitions.
 
         A micro-batch that comes back under its correlation id with other content goes to the error topic, once the
-        engine has cut the work down to it.
+        engine has cut the work down to it. A message that is no feed's goes there before anything is loaded.
         """
+        if strays := self._strays(work.messages):
+            self._reporter.forward_strays(strays)
+            with self._lock:
+                self.stray_messages += len(strays)
         batches = [batch for entry in work.entries if (batch := self._batch(entry[0])) is not None]
         if not batches and time.monotonic() - self._moved_at < MOVE_EMPTY_S:
             return

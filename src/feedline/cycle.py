@@ -23,14 +23,15 @@ from feedline.catalog import Feed
 from feedline.consumer.group_offsets import follow_checkpoints
 from feedline.consumer.manifests import find_manifest, find_manifests
 from feedline.consumer.range_reader import read_range
-from feedline.consumer.ranges import LoadRange, plan_ranges
+from feedline.consumer.ranges import LoadRange, plan_ranges, with_the_rest
 from feedline.errors import ConfigurationError, LostRaceError, TerminalError
-from feedline.kafka.admin import watermarks
+from feedline.kafka.admin import admin_client, partition_count, watermarks
 from feedline.kafka.registry import registry_client, writer_schema
 from feedline.producer.delivery import BulkPolicy, Progress, produce_delivery
 from feedline.producer.error_report import error_reporter
 from feedline.producer.source_files import DeliverySource, find_source
 from feedline.settings import Settings
+from feedline.strays import find_strays, reads_all
 from feedline.warehouse.ledger import read_checkpoints
 from feedline.warehouse.load import LoadPolicy, LoadResult, load_batches, remaining
 
@@ -181,6 +182,7 @@ def plan(
 ) -> tuple[LoadRange, ...]:
     """The ranges to load for a delivery; empty when it is loaded.
 
+    Those of one feed of each topic go on to the topic's end, for what lies there and is no feed's (`feedline.strays`).
     Raises OffsetsExpiredError, and ConfigurationError when the checkpoints are beyond the topic's end.
     """
     topic = feed.topic.name
@@ -188,7 +190,11 @@ def plan(
     marks = watermarks(settings.kafka, topic, [held.partition for held in manifest.partitions])
     check_same_topic(feed, checkpoints, marks)
     lows = {partition: low for partition, (low, _) in marks.items()}
-    return plan_ranges(manifest, checkpoints, lows, max_ranges, topic=topic)
+    ranges = plan_ranges(manifest, checkpoints, lows, max_ranges, topic=topic)
+    if ranges and reads_all(settings, feed):
+        marks = watermarks(settings.kafka, topic, range(partition_count(admin_client(settings.kafka), topic)))
+        ranges = with_the_rest(ranges, checkpoints, marks)
+    return ranges
 
 
 def check_same_topic(feed: Feed, checkpoints: Mapping[int, int], marks: Mapping[int, tuple[int, int]]) -> None:
@@ -248,7 +254,13 @@ def _load_once(
     registry = registry_client(settings.registry)
     rest = load_range.after(remaining(connection, feed, load_range))
     with error_reporter(settings.kafka, feed) as reporter:
-        batches = read_range(settings.kafka, rest.readable(), on_corrupt=reporter.forward)
+        strays = find_strays(settings, feed)
+        batches = read_range(
+            settings.kafka,
+            rest.readable(),
+            on_corrupt=reporter.forward,
+            on_read=lambda messages: reporter.forward_strays(strays(messages)),
+        )
         try:
             load_batches(
                 connection,

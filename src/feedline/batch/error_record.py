@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from feedline.batch.headers import JSON, BatchHeaders, KafkaHeaders
 from feedline.batch.identity import Delivery, name_id
-from feedline.errors import CorruptBatchError, TerminalError
+from feedline.errors import TerminalError
 
 # The batch index of a corrected record: it has no place among the micro-batches of its file. A manifest has -1.
 REDRIVEN_INDEX = -2
@@ -115,11 +115,12 @@ def refused_batch(
     )
 
 
-def unreadable_message(origin: Origin, error: CorruptBatchError) -> KafkaHeaders:
-    """What is added to the headers of a message that has none of a micro-batch: they are kept before these."""
+def refused_message(origin: Origin, error: TerminalError, error_id: str | None = None) -> KafkaHeaders:
+    """What is added to the headers of a message that is refused as it is: they are kept before these. error_id: what
+    the error is known by, its place without one."""
     return [
         ("reason", str(error)[:MAX_REASON].encode(errors="replace")),
         ("errorCode", type(error).__name__.encode()),
-        ("errorId", place_id(origin).encode()),
+        ("errorId", (error_id or place_id(origin)).encode(errors="replace")),
         *origin.to_kafka(),
     ]

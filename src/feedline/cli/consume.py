@@ -24,7 +24,7 @@ from feedline.warehouse.provision import provision_tables
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-COUNTERS = ("records", "batches", "error_batches", "duplicate_batches", "transactions")
+COUNTERS = ("records", "batches", "error_batches", "duplicate_batches", "stray_messages", "transactions")
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 
@@ -14,6 +15,9 @@ from feedline.cli.feed_options import business_date_option, chosen_feeds, feeds_
 from feedline.cli.output import INCOMPLETE, OK, format_option, print_json, print_table, say
 from feedline.consumer.error_counts import errors_by_delivery
 from feedline.cycle_intraday import announced_deliveries
+from feedline.errors import UnknownFeedError
+from feedline.redrive.states import ErrorState, ErrorStates
+from feedline.redrive.stored_error import Selection, read_errors
 from feedline.settings import Settings, load_settings
 from feedline.warehouse.connection import open_warehouse
 from feedline.warehouse.status import MISSING, DeliveryStatus, delivery_status
@@ -34,6 +38,10 @@ COLUMNS = (
 )
 
 
+# The error code of a message that is no feed's.
+STRAY = UnknownFeedError.__name__
+
+
 @click.group()
 def delivery() -> None:
     """Look at deliveries."""
@@ -48,8 +56,9 @@ def status(context: click.Context, business_date: datetime, feeds: str | None, o
     """Show what came of a business date: of each feed every intraday delivery, then the end of day.
 
     A delivery is balanced when every source record is in its table or on the error topic. Who had errors sent again
-    is told below the table; JSON has the control totals of the rows in the table too. Exits with 4 when a delivery of
-    the date is missing, unchecked, failed or not balanced.
+    is told below the table, and messages on the feeds' topics that are no feed's; JSON has the control totals of the
+    rows in the table too. Exits with 4 when a delivery of the date is missing, unchecked, failed or not balanced, or
+    a message of it, or of no date, is no feed's.
 
     \b
     Examples:
@@ -57,9 +66,13 @@ def status(context: click.Context, business_date: datetime, feeds: str | None, o
       feedline delivery status --business-date 2026-11-20 --feeds positions,tax_lots --format json
     """
     settings = load_settings()
-    rows = statuses(settings, chosen_feeds(load_catalog(settings.catalog), feeds), business_date.date())
+    chosen = chosen_feeds(load_catalog(settings.catalog), feeds)
+    rows = statuses(settings, chosen, business_date.date())
     show_statuses(rows, business_date.date(), output_format)
-    context.exit(OK if all(row.complete for row in rows) else INCOMPLETE)
+    strays = open_strays(settings, chosen, business_date.date())
+    for topic, count in strays.items():
+        say(f"{topic}: {count} messages are no feed's: `feedline errors list --each --code {STRAY}`")
+    context.exit(OK if all(row.complete for row in rows) and not strays else INCOMPLETE)
 
 
 def statuses(
@@ -82,6 +95,19 @@ def statuses(
             announced += ended
             found = delivery_status(connection, feeds, business_date, announced=announced, errors_on_topic=errors)
     return [row for row in found if intraday or row.cycle == Cycle.EOD]
+
+
+def open_strays(settings: Settings, feeds: Sequence[Feed], business_date: date) -> dict[str, int]:
+    """By topic of the feeds, how many messages of the date, or of no date, loads have found to be no feed's; without
+    those that were dismissed, or loaded since."""
+    counts: Counter[str] = Counter()
+    with open_warehouse(settings.warehouse) as connection:
+        states = ErrorStates(connection)
+        for topic in dict.fromkeys(feed.topic for feed in feeds):
+            for error in read_errors(settings.kafka, topic.error_topic, Selection(error_code=STRAY)):
+                of_date = error.delivery is None or error.delivery.business_date == business_date
+                counts[topic.name] += of_date and states.state(error) is ErrorState.OPEN
+    return dict(+counts)
 
 
 def show_statuses(rows: Sequence[DeliveryStatus], business_date: date, output_format: str) -> None:

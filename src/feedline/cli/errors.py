@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from feedline.catalog import Catalog, Feed, load_catalog
+from feedline.catalog import Catalog, load_catalog
 from feedline.cli.error_view import error_document, print_error
 from feedline.cli.feed_options import chosen_feeds, feeds_option
 from feedline.cli.output import INCOMPLETE, OK, Command, format_option, print_json, print_table, progress, say
@@ -202,9 +202,10 @@ def dismiss_command(*, reason: str, by: str, **chosen: Any) -> None:
     with open_warehouse(settings.warehouse) as connection:
         chosen_errors = list(_in_state(settings, catalog, selection, ErrorStates(connection), ErrorState.OPEN.value))
         done = 0
-        for feed in _feeds_of(catalog, [error for error, _ in chosen_errors]):
-            named = [(e.error_id, e.delivery_id, e.records) for e, _ in chosen_errors if e.feed == feed.name]
-            done += dismiss_errors(Session(connection, feed=feed.name), feed, named, reason=reason, by=by)
+        for name in dict.fromkeys(error.feed for error, _ in chosen_errors):
+            named = [(e.error_id, e.delivery_id, e.records) for e, _ in chosen_errors if e.feed == name]
+            feed = catalog.feeds.get(name, name)
+            done += dismiss_errors(Session(connection, feed=name), feed, named, reason=reason, by=by)
     say(f"{done} errors are dismissed")
 
 
@@ -231,10 +232,6 @@ def _in_state(
         found = states.state(error)
         if state is None or found == state:
             yield error, found
-
-
-def _feeds_of(catalog: Catalog, found: list[StoredError]) -> list[Feed]:
-    return [catalog.feed(name) for name in dict.fromkeys(error.feed for error in found)]
 
 
 def _print_counts(found: Iterator[tuple[StoredError, ErrorState]], output_format: str) -> None:

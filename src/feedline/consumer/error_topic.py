@@ -34,6 +34,7 @@ def error_messages(
 
 
 def error_id(headers: Headers) -> str | None:
-    """What an error is known by: the correlation id of its line or micro-batch, else one made from its place."""
+    """What an error is known by: what refused it says so after the message's own headers; of a line and a micro-batch
+    it is the correlation id."""
     kept = list(headers or ())
-    return header(kept, "correlationId") or header(kept, "errorId")
+    return header(reversed(kept), "errorId") or header(kept, "correlationId")

@@ -42,6 +42,7 @@ READING = PipelinePolicy(
 )
 
 OnCorrupt = Callable[[Message, CorruptBatchError], None]
+OnRead = Callable[[list[Message]], None]
 
 
 def group_of(feed: str) -> str:
@@ -55,6 +56,7 @@ def read_range(
     *,
     budget_s: float = BUDGET_SECONDS,
     on_corrupt: OnCorrupt | None = None,
+    on_read: OnRead | None = None,
     group_id: str | None = None,
 ) -> Generator[ConsumedBatch]:
     """The feed's micro-batches in the range; other feeds' messages and manifests are passed over by their headers.
@@ -62,6 +64,7 @@ def read_range(
     kafka: librdkafka client properties. budget_s: seconds without any progress after which the broker counts as away.
     group_id: the name the reader goes by on the broker, the feed's group without one; it is never joined either way.
     A message of the feed whose headers cannot be read goes to `on_corrupt`, or raises CorruptBatchError without one.
+    Every message goes to `on_read`, some at a time, before a micro-batch of them or after them is yielded.
 
     Raises OffsetsExpiredError when the range is no longer on the topic, BrokerUnavailableError when nothing came for
     `budget_s`. The client is closed when the iterator ends, fails or is closed.
@@ -69,6 +72,8 @@ def read_range(
     handed_over = read_messages(kafka, load_range, budget_s=budget_s, group_id=group_id)
     try:
         for messages in handed_over:
+            if on_read is not None:
+                on_read(messages)
             for message in messages:
                 batch = batch_of(message, load_range.feed, on_corrupt)
                 if batch is not None:

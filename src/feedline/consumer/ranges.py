@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,7 +125,37 @@ def plan_to_end(
     """
     if max_ranges < 1:
         raise ConfigurationError(f"max_ranges is {max_ranges}: use at least 1", feed=feed)
-    weighed = []
+    spans = _to_end(feed, topic, checkpoints, watermarks)
+    weighed = [(span.end - max(span.start, span.readable_from), span) for span in spans]
+    return tuple(
+        LoadRange(feed, topic, tuple(sorted(dealt, key=lambda span: span.partition)))
+        for dealt in _deal(weighed, max_ranges)
+    )
+
+
+def with_the_rest(
+    ranges: Sequence[LoadRange], checkpoints: Mapping[int, int], watermarks: Mapping[int, tuple[int, int]]
+) -> tuple[LoadRange, ...]:
+    """Planned ranges of a feed, so that together they reach the topic's end, and in every partition.
+
+    watermarks: of every partition, as `plan_to_end` has them. What is added in other partitions goes to the last range.
+    """
+    feed, topic = ranges[0].feed, ranges[0].topic
+    planned = {span.partition for one in ranges for span in one.spans}
+    ends = {partition: high for partition, (_, high) in watermarks.items()}
+    others = {partition: marks for partition, marks in watermarks.items() if partition not in planned}
+    further = [
+        replace(one, spans=tuple(replace(s, end=max(s.end, ends.get(s.partition, 0))) for s in one.spans))
+        for one in ranges
+    ]
+    added = tuple(_to_end(feed, topic, checkpoints, others))
+    spans = tuple(sorted((*further[-1].spans, *added), key=lambda span: span.partition))
+    return (*further[:-1], replace(further[-1], spans=spans))
+
+
+def _to_end(
+    feed: str, topic: str, checkpoints: Mapping[int, int], watermarks: Mapping[int, tuple[int, int]]
+) -> Iterator[PartitionSpan]:
     for partition, (low, high) in watermarks.items():
         start = checkpoints.get(partition, low)
         if start < low:
@@ -135,11 +165,7 @@ def plan_to_end(
                 *(feed, topic, partition, start, low - 1),
             )
         if start < high:
-            weighed.append((high - max(start, low), PartitionSpan(partition, start, high, readable_from=low)))
-    return tuple(
-        LoadRange(feed, topic, tuple(sorted(spans, key=lambda span: span.partition)))
-        for spans in _deal(weighed, max_ranges)
-    )
+            yield PartitionSpan(partition, start, high, readable_from=low)
 
 
 def _span(

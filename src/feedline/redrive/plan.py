@@ -14,7 +14,13 @@ from snowflake.connector import SnowflakeConnection
 
 from feedline.batch.identity import Delivery
 from feedline.catalog import Catalog, Feed
-from feedline.errors import CorruptBatchError, FeedlineError, RecordTooLargeError, SchemaMismatchError
+from feedline.errors import (
+    CorruptBatchError,
+    FeedlineError,
+    RecordTooLargeError,
+    SchemaMismatchError,
+    UnknownFeedError,
+)
 from feedline.redrive.business_keys import Key, key_of, keys_in_table
 from feedline.redrive.correction_file import read_corrections
 from feedline.redrive.mend import Content, Mender
@@ -123,8 +129,8 @@ def planned_contents(settings: Settings, catalog: Catalog, plan: RedrivePlan) ->
     """What is to be sent, with the content of each, read anew."""
     if plan.corrections is None:
         if plan.errors:
-            feeds = frozenset(error.feed for error in plan.errors.values())
-            for error in errors_of(settings, catalog, Selection(feeds=feeds, error_ids=frozenset(plan.errors))):
+            # On whichever topic they lie: what names a feed of another one is an error of the one it was sent to.
+            for error in errors_of(settings, catalog, Selection(error_ids=frozenset(plan.errors))):
                 yield error, None
         return
     for correction in read_corrections(plan.corrections):
@@ -133,9 +139,13 @@ def planned_contents(settings: Settings, catalog: Catalog, plan: RedrivePlan) ->
 
 
 def errors_of(settings: Settings, catalog: Catalog, selection: Selection) -> Iterator[StoredError]:
-    """The errors that are meant, of every error topic of the catalogue that may hold one."""
-    feeds = catalog.feeds if selection.feeds is None else {name: catalog.feed(name) for name in selection.feeds}
-    for topic in dict.fromkeys(feed.topic.error_topic for feed in feeds.values()):
+    """The errors that are meant, of every error topic of the catalogue: an error may name a feed of another one.
+
+    Raises UnknownFeedError when the selection names one that there is not.
+    """
+    for name in selection.feeds or ():
+        catalog.feed(name)
+    for topic in dict.fromkeys(feed.topic.error_topic for feed in catalog.feeds.values()):
         yield from read_errors(settings.kafka, topic, selection)
 
 
@@ -149,7 +159,9 @@ def _sorted_by_state(
     for error in errors_of(settings, catalog, selection):
         state = states.state(error)
         if state is ErrorState.REDRIVEN:
-            redriven[error.error_id] = replace(error, value=b"")
+            # Of a feed that the catalogue does not have there are no books to look at.
+            if error.feed in catalog.feeds:
+                redriven[error.error_id] = replace(error, value=b"")
         elif state is ErrorState.DISMISSED and not keep_dismissed:
             dismissed += 1
         else:
@@ -168,7 +180,7 @@ def _check(
     for error, content, line in items:
         try:
             menders(error.feed).mend(error, content)
-        except (SchemaMismatchError, RecordTooLargeError, CorruptBatchError) as problem:
+        except (SchemaMismatchError, RecordTooLargeError, CorruptBatchError, UnknownFeedError) as problem:
             refused.append(Refusal(error.error_id, problem.reason, line, problem.where.field))
             continue
         if error.is_line and error.delivery is not None:

@@ -124,25 +124,29 @@ def record_redrive(session: Session, feed: Feed, errors: Sequence[Named], *, how
     """Records who has these errors sent again, before they are; raises LostRaceError, WarehouseUnavailableError."""
     begin_in_turn(session, feed)
     try:
-        _insert(session, feed, errors, resolution=REDRIVE, reason=how, by=by)
+        _insert(session, feed.name, errors, resolution=REDRIVE, reason=how, by=by)
         session.execute("COMMIT", doing="the redrive's record was not confirmed and nothing was sent, try again")
     except BaseException:
         session.rollback()
         raise
 
 
-def dismiss(session: Session, feed: Feed, errors: Iterable[Named], *, reason: str, by: str) -> int:
+def dismiss(session: Session, feed: Feed | str, errors: Iterable[Named], *, reason: str, by: str) -> int:
     """Records that these errors (id, delivery id, records) stay out of the tables; how many were not dismissed before.
 
-    In the feed's turn, so that two who dismiss the same error make one row. Raises LostRaceError,
-    WarehouseUnavailableError.
+    feed: or what the errors name as theirs, and is none. In the feed's turn, so that two who dismiss the same error
+    make one row; a name has none, and two rows then say the same. Raises LostRaceError, WarehouseUnavailableError.
     """
+    name = feed if isinstance(feed, str) else feed.name
     wanted = {error[0]: error for error in errors}
-    begin_in_turn(session, feed)
+    if isinstance(feed, str):
+        session.execute("BEGIN TRANSACTION", doing="the dismissal cannot be recorded, try again")
+    else:
+        begin_in_turn(session, feed)
     try:
-        before = dismissals(session, feed.name)
+        before = dismissals(session, name)
         new = [error for key, error in wanted.items() if key not in before]
-        _insert(session, feed, new, resolution=DISMISSED, reason=reason, by=by)
+        _insert(session, name, new, resolution=DISMISSED, reason=reason, by=by)
         session.execute("COMMIT", doing="the dismissal was not confirmed, try again")
     except BaseException:
         session.rollback()
@@ -150,11 +154,11 @@ def dismiss(session: Session, feed: Feed, errors: Iterable[Named], *, reason: st
     return len(new)
 
 
-def _insert(session: Session, feed: Feed, errors: Sequence[Named], *, resolution: str, reason: str, by: str) -> None:
+def _insert(session: Session, feed: str, errors: Sequence[Named], *, resolution: str, reason: str, by: str) -> None:
     at = datetime.now(UTC)
     for start in range(0, len(errors), ROWS_A_STATEMENT):
         rows = ", ".join(
-            f"({literal(key)}, {literal(feed.name)}, {literal(delivery)}, {records}, {literal(resolution)}, "
+            f"({literal(key)}, {literal(feed)}, {literal(delivery)}, {records}, {literal(resolution)}, "
             f"{literal(reason)}, {literal(by)}, {literal(at)})"
             for key, delivery, records in errors[start : start + ROWS_A_STATEMENT]
         )

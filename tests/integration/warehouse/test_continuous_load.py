@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from feedline import continuous
 from feedline.batch.headers import header
@@ -29,7 +30,7 @@ from feedline.consumer.telemetry import Watched, serve_telemetry
 from feedline.continuous import FeedLoader, continuous_load, loading_policy
 from feedline.errors import LostRaceError, RegistryUnavailableError
 from feedline.kafka.admin import admin_client, ensure_topics
-from feedline.kafka.config import consumer_config
+from feedline.kafka.config import consumer_config, producer_config
 from feedline.warehouse.ledger import read_checkpoints
 from feedline.warehouse.load import Step
 
@@ -171,6 +172,27 @@ def test_a_batch_that_comes_back_with_other_content_goes_to_the_error_topic_and_
     refused = [list(headers_of(m)) for m in error_messages(holdings.settings.kafka, holdings.feed.topic.error_topic)]
     assert {header(headers, "recordCount") for headers in refused} == {"15", "13"}
     assert {header(headers, "errorCode") for headers in refused} == {"ControlMismatchError"}
+
+
+def test_messages_that_are_no_feeds_go_to_the_error_topic_and_hold_up_nobody(holdings, make_holding):
+    topic = holdings.feed.topic
+    # With the reason beside it, it is more than the error topic takes.
+    too_large = os.urandom(topic.max_message_bytes - 200)
+    producer = Producer(producer_config(holdings.settings.kafka))
+    for value in (b"nobody's", too_large):
+        producer.produce(topic.name, value, partition=0)
+    producer.close()
+    holdings.publish([make_holding(n) for n in range(40)])
+    with continuous_load(holdings.settings, holdings.feed, POLICY) as (_, loader):
+        until(lambda: checkpoints(holdings) == holdings.ends)
+    assert holdings.orders() == list(range(40))
+    assert loader.stray_messages == 2
+    told = list(error_messages(holdings.settings.kafka, topic.error_topic))
+    assert {header(headers_of(message), "errorCode") for message in told} == {"UnknownFeedError"}
+    reasons = {header(headers_of(m), "originalOffset"): (m.value(), header(headers_of(m), "reason")) for m in told}
+    assert reasons["0"][0] == b"nobody's"
+    assert reasons["1"][0] == b""
+    assert f"Its {len(too_large)} bytes are too large for the error topic" in reasons["1"][1]
 
 
 @pytest.mark.parametrize("how", ["UPDATE {table} SET NEXT_OFFSET = 0, EPOCH = EPOCH + 1", "DELETE FROM {table}"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from base64 import b64decode
+from collections import Counter
 from datetime import date
 from functools import partial
 
@@ -14,6 +16,8 @@ from confluent_kafka import Producer
 
 from feedline import cycle
 from feedline.batch.control_file import control_path
+from feedline.batch.headers import AVRO, BatchHeaders
+from feedline.batch.identity import Cycle
 from feedline.catalog import default_catalog_path, load_catalog
 from feedline.cli.main import main
 from feedline.consumer.error_counts import error_counts
@@ -156,6 +160,56 @@ def _errors(*arguments):
     """Exit code of `feedline errors`, and what it prints when that is JSON."""
     result = CliRunner().invoke(main, ["errors", *arguments])
     return result.exit_code, json.loads(result.stdout) if "json" in arguments else None
+
+
+def test_messages_that_are_no_feeds_are_told_once_and_those_of_a_feed_that_is_added_are_loaded(desk, catalog):
+    """The load has a catalogue that is older than the feed of some of them."""
+    # A date of which no other test has loaded anything.
+    day, feeds = date(2026, 11, 19), load_catalog(desk.catalog)
+    names = ["account_dimensions", "snapshots"]
+    generate_day(feeds, business_date=day, funds=2, seed=7, out=desk.landing, feeds=names)
+    cycle.produce(desk, feeds.feed("account_dimensions"), day)
+    added = cycle.produce(desk, feeds.feed("snapshots"), day)
+    [topic] = catalog.topics()
+    producer = Producer(dict(desk.kafka))
+    # Behind the deliveries, and where they have nothing.
+    for partition in range(topic.partitions):
+        producer.produce(topic.name, b"\x00\xff%d" % partition, partition=partition, headers=[("a", None)])
+    misspelt = BatchHeaders("c-1", "snapshot", day, Cycle.EOD, "d-1", 0, 5, "a.jsonl", AVRO)
+    producer.produce(topic.name, b"five records", headers=misspelt.to_kafka())
+    assert producer.flush(20) == 0
+
+    newest = desk.catalog.read_text(encoding="utf-8")
+    desk.catalog.write_text(newest.replace("\n  snapshots:\n", "\n  earlier:\n"), encoding="utf-8")
+    chosen = ["--business-date", day.isoformat(), "--feeds"]
+    result = CliRunner().invoke(main, ["load", *chosen, "account_dimensions"])
+    assert result.exit_code == 0, result.output
+    listing = ("list", "--each", "--code", "UnknownFeedError", "--format", "json")
+    _, told = _errors(*listing)
+    by_feed = Counter(error["feed"] for error in told)
+    assert by_feed == {"": topic.partitions, "snapshot": 1, "snapshots": added.batches}
+    assert {error["state"] for error in told} == {"open"}
+    nameless = [error for error in told if not error["feed"]]
+    assert {b64decode(error["valueBase64"]) for error in nameless} == {
+        b"\x00\xff%d" % partition for partition in range(topic.partitions)
+    }
+    assert all(error["headers"][0] == ["a", None] for error in nameless)
+
+    desk.catalog.write_text(newest, encoding="utf-8")
+    result = CliRunner().invoke(main, ["load", *chosen, "snapshots"])
+    assert result.exit_code == 0, result.output
+    _, now = _errors(*listing)
+    assert {error["id"] for error in now} == {error["id"] for error in told}
+    assert {error["feed"] for error in now if error["state"] == "redriven"} == {"snapshots"}
+
+    status = CliRunner().invoke(main, ["delivery", "status", *chosen, ",".join(names)])
+    assert status.exit_code == 4
+    assert f"{topic.name}: {topic.partitions + 1} messages are no feed's" in status.stderr
+    redriven = CliRunner().invoke(main, ["errors", "redrive", "--as-is", "--code", "UnknownFeedError"])
+    assert (redriven.exit_code, redriven.stderr.count("stays open")) == (4, topic.partitions + 1)
+    dismissed = CliRunner().invoke(main, ["errors", "dismiss", "--code", "UnknownFeedError", "--reason", "a test's"])
+    assert f"{topic.partitions + 1} errors are dismissed" in dismissed.stderr
+    assert CliRunner().invoke(main, ["delivery", "status", *chosen, ",".join(names)]).exit_code == 0
 
 
 def test_a_record_sent_to_the_error_topic_twice_counts_once(desk):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from feedline.batch.identity import Cycle
 from feedline.batch.manifest import DeliveryManifest, PartitionRange
-from feedline.consumer.ranges import LoadRange, PartitionSpan, plan_ranges, plan_to_end
+from feedline.consumer.ranges import LoadRange, PartitionSpan, plan_ranges, plan_to_end, with_the_rest
 from feedline.errors import ConfigurationError, OffsetsExpiredError
 
 TOPIC = "T"
@@ -99,6 +99,15 @@ def test_a_plan_to_the_topic_s_end_tells_of_what_left_it_unloaded(caplog):
     assert _spans((planned,)) == [(0, 5, 9), (1, 7, 9), (2, 12, 120)]
     [told] = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "positions, T partition 2: offsets 12 to 89 left the topic" in told.getMessage()
+
+
+def test_a_plan_with_the_rest_reads_each_offset_of_the_topic_that_is_not_loaded_once():
+    marks = {0: (0, 30), 1: (0, 0), 2: (5, 40), 3: (0, 9), 4: (0, 7)}
+    done = {0: 4, 2: 20, 3: 9}
+    planned = plan_ranges(_manifest((0, 0, 10, 1), (2, 5, 20, 1), (4, 0, 2, 1)), done, {}, 2, topic=TOPIC)
+    whole = with_the_rest(planned, done, marks)
+    assert len(planned) == len(whole) == 2
+    assert _spans(whole) == [(0, 4, 30), (2, 20, 40), (4, 0, 7)]
 
 
 def test_ranges_carry_about_the_same_bytes():

@@ -12,7 +12,7 @@ from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedline.batch.error_record import ErrorRecord, Origin, place_id, refused_batch, unreadable_message
+from feedline.batch.error_record import ErrorRecord, Origin, place_id, refused_batch, refused_message
 from feedline.batch.headers import AVRO, BatchHeaders
 from feedline.batch.identity import Cycle, Delivery
 from feedline.cli.error_view import SHOWN_BYTES, marked, print_error
@@ -94,7 +94,7 @@ def test_a_refused_batch_comes_back_with_its_headers_and_its_place():
 def test_a_message_with_unreadable_headers_keeps_them_and_is_known_by_its_place():
     origin = Origin("T", 4, 99)
     own = [("feed", b"positions"), ("reason", b"its own"), ("businessDate", b"\xff"), ("deliveryId", None)]
-    error = stored(b"x", [*own, *unreadable_message(origin, CorruptBatchError("no header"))])
+    error = stored(b"x", [*own, *refused_message(origin, CorruptBatchError("no header"))])
     assert list(error.headers[: len(own)]) == own
     assert (error.error_id, error.origin, error.reason) == (place_id(origin), origin, "no header")
     assert (error.delivery, error.batch) == (None, None)
