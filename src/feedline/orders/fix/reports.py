@@ -103,7 +103,7 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
             leaves_qty=_ZERO if rejected else _amount(fields["151"]),
             # An average of prices has any number of decimals; it is made of amounts that are told exactly.
             avg_px=_ZERO if rejected else _amount(fields["6"]).quantize(PRICE),
-            text=text_in(fields),
+            text=fields.get("58"),
             transact_time=moment(fields.get("60") or fields["52"]),
             fix_session=session,
             fix_seq_num=int(fields["34"]),
@@ -111,13 +111,6 @@ def report_of(fields: Mapping[str, str], session: str) -> ExecutionReport:
         )
     except (KeyError, ValueError, InvalidOperation) as error:
         raise SchemaMismatchError(f"the engine's message is no report of an order: {error!r}") from error
-
-
-def text_in(fields: Mapping[str, str]) -> str | None:
-    """Text, None without one. An engine may write it in another encoding than UTF-8: then the bytes that cannot be read
-    are U+FFFD each, and the FIX log has them as they came."""
-    text = fields.get("58")
-    return None if text is None else text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def final_of(report: ExecutionReport) -> Status | None:

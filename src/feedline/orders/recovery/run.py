@@ -381,7 +381,7 @@ class _Run:
         """A message of ours that the engine takes for none, a question too: nothing more is to be had of its event."""
         number = fields.get("45", "")
         name = self._numbers.get(int(number)) if number.isdecimal() else None
-        said = f"the engine rejects the message {number}: {reports.text_in(fields) or 'without a reason'}"
+        said = f"the engine rejects the message {number}: {fields.get('58') or 'without a reason'}"
         if name is None:
             logger.warning("%s; it is none of this run's", said)
             return
@@ -391,4 +391,4 @@ class _Run:
     def _note(self, name: str, fields: Mapping[str, str], *, is_answer: bool) -> None:
         if is_answer:
             refused = fields["35"] == CANCEL_REJECT or fields.get("150") == "8"
-            (self._answers.refused if refused else self._answers.taken).setdefault(name, reports.text_in(fields) or "")
+            (self._answers.refused if refused else self._answers.taken).setdefault(name, fields.get("58", ""))
