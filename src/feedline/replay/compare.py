@@ -13,6 +13,7 @@ from feedline.catalog import Feed
 from feedline.replay.books import Booked, TableRows, booked_of, table_rows
 from feedline.warehouse import ledger
 from feedline.warehouse.connection import Session
+from feedline.warehouse.own_ids import holders
 
 
 class State(StrEnum):
@@ -72,7 +73,8 @@ def seen_of(batches: Iterable[ConsumedBatch]) -> dict[str, Seen]:
 
 def compare(session: Session, feed: Feed, seen: Mapping[str, Seen]) -> Comparison:
     """Raises WarehouseUnavailableError."""
-    deliveries = {one.delivery_id for one in seen.values()}
+    own = {one.delivery_id for one in seen.values()}
+    deliveries = own | holders(session, feed.name, own)
     checkpoints = {
         partition: checkpoint.next_offset
         for partition, checkpoint in ledger.checkpoints(session, feed.name, feed.topic.name).items()
@@ -80,9 +82,9 @@ def compare(session: Session, feed: Feed, seen: Mapping[str, Seen]) -> Compariso
     books = booked_of(session, feed.name, deliveries)
     tables = table_rows(session, feed, deliveries)
     loaded = Counter(row.correlation_id for row in books if row.status == "LOADED")
-    refused = {row.correlation_id for row in books if row.status == "ERROR"}
+    refused = {row.correlation_id for row in books if row.status == "ERROR" and row.delivery_id in own}
     states = {key: _state(one, loaded[key], key in refused, tables, checkpoints) for key, one in seen.items()}
-    return Comparison(seen, states, _foreign(books, seen))
+    return Comparison(seen, states, _foreign((row for row in books if row.delivery_id in own), seen))
 
 
 def _state(one: Seen, loaded: int, refused: bool, tables: TableRows, checkpoints: Mapping[int, int]) -> State:

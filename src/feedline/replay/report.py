@@ -83,6 +83,8 @@ class ReplayReport:
             told.append(f"{self.feed}: {self.mode}: {done}")
             if self.changed.spared:
                 told.append(f"{self.feed}: left {self.changed.spared} messages of corrected records as they were")
+            if self.changed.elsewhere:
+                told.append(f"{self.feed}: left {self.changed.elsewhere} records to another delivery, which has them")
         return told
 
     def _orphans(self) -> list[str]:
@@ -122,6 +124,7 @@ class ReplayReport:
             "loaded_records": self.changed.records,
             "deleted_rows": self.changed.deleted_rows,
             "spared_batches": self.changed.spared,
+            "batches_elsewhere": self.changed.elsewhere,
             "produced": self.produced,
             "notes": list(self.notes),
         }

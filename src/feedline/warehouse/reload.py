@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from feedline.batch.consumed import ConsumedBatch
 from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Feed
 from feedline.errors import ControlMismatchError, FeedlineError, WarehouseUnavailableError
-from feedline.warehouse import ledger
+from feedline.warehouse import ledger, own_ids
 from feedline.warehouse.chunk import LEDGER_FILES, Prepared, chunks, prepare
 from feedline.warehouse.connection import Session
 from feedline.warehouse.ddl import create_table
@@ -44,14 +44,15 @@ USUAL = LoadPolicy()
 @dataclass(slots=True)
 class Reloaded:
     """What one call has changed: micro-batches and records now in the tables because of it, rows of the feed's own
-    table that it took out before, micro-batches that cannot be decoded, and those of corrected records that it left
-    as they were because it was not given them."""
+    table that it took out before, micro-batches that cannot be decoded, those of corrected records that it left as they
+    were because it was not given them, and those of one record with an id of its own that another delivery has."""
 
     batches: int = 0
     records: int = 0
     deleted_rows: int = 0
     error_batches: int = 0
     spared: int = 0
+    elsewhere: int = 0
     transactions: int = 0
 
 
@@ -76,6 +77,7 @@ def replace_batches(
 ) -> Reloaded:
     """Puts these micro-batches into the tables in place of what is there under their correlation ids.
 
+    A record with an id of its own that another delivery has is taken from it, which has a duplicate then.
     Chunk by chunk, each in a transaction of its own; what was committed before a failure stays, and the same call
     again replaces it by itself. Raises as `load_batches`, save that there is no race to lose but for the turn.
     """
@@ -91,10 +93,9 @@ def replace_batches(
     with reload.workplace():
         for chunk in chunks(_unseen(batches, done), policy.chunk_bytes, policy.chunk_batches):
             staged = reload.stage(chunk, {})
-            ids = [batch.headers.correlation_id for batch in staged.chunk.loaded]
-            done.update(ids)
-            if ids:
-                reload.swap([staged], "CORRELATION_ID", ids)
+            done.update(batch.headers.correlation_id for batch in staged.chunk.loaded)
+            if staged.chunk.loaded:
+                reload.replace(staged)
     return reload.result
 
 
@@ -112,7 +113,7 @@ def rebuild_delivery(
 ) -> Reloaded:
     """Loads a delivery anew in one transaction: what the tables have of it goes, `batches` come. Corrected records that
     are not among them, since they have left the topic or were sent while it was read, stay: nothing would load them
-    again.
+    again. A record with an id of its own that another delivery has stays there, and is a duplicate here, as in a load.
 
     schema: of the same database; the feed's tables are made there if need be and filled instead, and neither the
     feed's own tables nor the ledger are touched. Raises ControlMismatchError, with nothing changed, when the batches
@@ -145,12 +146,13 @@ def rebuild_delivery(
                 delivery_id=manifest.delivery_id,
                 topic=feed.topic.name,
             )
-        reload.swap(staged, "DELIVERY_ID", [manifest.delivery_id], spare_corrected=True)
+        reload.rebuild(staged, manifest.delivery_id)
     return reload.result
 
 
 def drop_delivery(connection: SnowflakeConnection, feed: Feed, delivery_id: str) -> Reloaded:
-    """Takes a delivery's rows and its ledger rows out, in one transaction."""
+    """Takes a delivery's rows and its ledger rows out, in one transaction. Records with an id of their own that another
+    delivery sent too become that one's."""
     reload = _Reload(
         connection=connection,
         feed=feed,
@@ -159,7 +161,7 @@ def drop_delivery(connection: SnowflakeConnection, feed: Feed, delivery_id: str)
         on_step=lambda _: None,
         policy=LoadPolicy(),
     )
-    reload.swap([], "DELIVERY_ID", [delivery_id])
+    reload.drop(delivery_id)
     return reload.result
 
 
@@ -175,6 +177,14 @@ def rows_of_delivery(connection: SnowflakeConnection, feed: Feed, delivery_id: s
 
 def _no_schema(schema_id: int) -> tuple[Mapping[str, Any], str]:
     raise AssertionError(f"nothing is decoded by schema {schema_id} when nothing is loaded")
+
+
+def _among(column: str, values: Iterable[str]) -> str:
+    return f"{column} IN ({', '.join(literal(value) for value in values)})"
+
+
+def _is_alone(batch: ConsumedBatch) -> bool:
+    return batch.headers.record_count == 1
 
 
 def _ids(staged: Iterable[_Staged]) -> set[str]:
@@ -250,60 +260,103 @@ class _Reload:
             if self._books or name != LEDGER_FILES
         }
 
-    def swap(
-        self, staged: list[_Staged], column: str, values: Collection[str], *, spare_corrected: bool = False
-    ) -> None:
-        """One transaction: the rows and ledger rows whose `column` is one of `values` go, what is staged comes.
+    def replace(self, staged: _Staged) -> None:
+        """One transaction: what is there under the correlation ids of what is staged goes, that comes."""
+        with self._turn():
+            ids = [batch.headers.correlation_id for batch in staged.chunk.loaded]
+            deleted = self._delete_rows("CORRELATION_ID", ids)
+            by_delivery: dict[str, set[str]] = {}
+            for batch in (*staged.chunk.loaded, *staged.chunk.duplicates):
+                by_delivery.setdefault(batch.headers.delivery_id, set()).add(batch.headers.correlation_id)
+            for delivery, own in by_delivery.items():
+                self._unbook(f"DELIVERY_ID = {literal(delivery)} AND {_among('CORRELATION_ID', own)}")
+            self.session.execute(
+                f"UPDATE {LOAD_LEDGER} SET STATUS = 'DUPLICATE' WHERE FEED = {literal(self.feed.name)} "
+                f"AND {_among('CORRELATION_ID', ids)} AND STATUS = 'LOADED'",
+                doing="cannot book what other deliveries had",
+            )
+            self._copy([staged])
+        self._count([staged.chunk], deleted)
 
-        spare_corrected: but those of corrected records that are not staged; `values` are deliveries then.
-        """
+    def rebuild(self, staged: list[_Staged], delivery_id: str) -> None:
+        """One transaction: the delivery's rows and ledger rows go, but those of corrected records that are not staged;
+        what is staged comes, but records with an id of their own that another delivery has."""
+        elsewhere = 0
+        with self._turn():
+            spared = self._corrected(delivery_id) - _ids(staged) if self._books else set()
+            kept = f"NOT IN ({', '.join(literal(key) for key in sorted(spared))})"
+            but = f' AND "_CORRELATION_ID" {kept}' if spared else ""
+            deleted = self._delete_rows("DELIVERY_ID", [delivery_id], but)
+            if self._books:
+                self._unbook(
+                    f"DELIVERY_ID = {literal(delivery_id)}" + (f" AND CORRELATION_ID {kept}" if spared else "")
+                )
+            else:
+                # No ledger tells of these tables: the delivery that is rebuilt last has them there.
+                alone = [b.headers.correlation_id for one in staged for b in one.chunk.loaded if _is_alone(b)]
+                for start in range(0, len(alone), own_ids.ROWS_A_STATEMENT):
+                    self._delete_rows("CORRELATION_ID", alone[start : start + own_ids.ROWS_A_STATEMENT])
+            self._copy(staged)
+            if self._books:
+                elsewhere = own_ids.leave_elsewhere(self.session, self.feed, delivery_id)
+        self.result.spared += len(spared)
+        self.result.elsewhere += elsewhere
+        self._count([one.chunk for one in staged], deleted)
+        self.result.batches -= elsewhere
+        self.result.records -= elsewhere
+
+    def drop(self, delivery_id: str) -> None:
+        """One transaction: the delivery's rows and ledger rows go."""
+        with self._turn():
+            own_ids.hand_over(self.session, self.feed, [delivery_id])
+            deleted = self._delete_rows("DELIVERY_ID", [delivery_id])
+            self._unbook(f"DELIVERY_ID = {literal(delivery_id)}")
+        self._count([], deleted)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A transaction in the feed's turn, committed at the end."""
         ledger.begin_in_turn(self.session, self.feed, budget_s=self.policy.fence_budget_s)
         try:
-            spared = self._corrected(values) - _ids(staged) if spare_corrected and self._books else set()
-            deleted = self._delete(column, values, spared)
-            for one in staged:
-                copy_files(self.session, one.path, one.files)
+            yield
             self.on_step(Step.COPIED)
             self.on_step(Step.COMMITTING)
         except BaseException:
             # Also when a signal ends the task here: an open transaction would keep the feed's turn.
             self.session.rollback()
             raise
-        self._commit(bool(staged))
+        self._commit()
         self.on_step(Step.COMMITTED)
-        self.result.spared += len(spared)
-        self._count([one.chunk for one in staged], deleted)
 
-    def _corrected(self, deliveries: Iterable[str]) -> set[str]:
-        """Correlation ids of the deliveries' corrected records that are loaded."""
-        found: set[str] = set()
-        for delivery in deliveries:
-            rows = self.session.execute(corrected_ids(self.feed.name, delivery), doing="cannot read the ledger")
-            found.update(key for (key,) in rows)
-        return found
+    def _copy(self, staged: Iterable[_Staged]) -> None:
+        for one in staged:
+            copy_files(self.session, one.path, one.files)
 
-    def _delete(self, column: str, values: Iterable[str], spared: Collection[str]) -> int:
-        among = f"IN ({', '.join(literal(value) for value in values)})"
-        kept = f"NOT IN ({', '.join(literal(key) for key in sorted(spared))})"
+    def _corrected(self, delivery_id: str) -> set[str]:
+        """Correlation ids of the delivery's corrected records that are loaded."""
+        rows = self.session.execute(corrected_ids(self.feed.name, delivery_id), doing="cannot read the ledger")
+        return {key for (key,) in rows}
+
+    def _delete_rows(self, column: str, values: Iterable[str], but: str = "") -> int:
+        """Rows of the feed's own table that are gone; their child rows are, too."""
+        among = _among(f'"_{column}"', values)
         counts = [
             self.session.affected(
-                f'DELETE FROM {data_table(table.name, self.schema)} WHERE "_{column}" {among}'
-                + (f' AND "_CORRELATION_ID" {kept}' if spared else ""),
+                f"DELETE FROM {data_table(table.name, self.schema)} WHERE {among}{but}",
                 doing=f"cannot take rows out of {table.name}",
             )
             for table in feed_layout(self.feed).tables()
         ]
-        if self._books:
-            # That a micro-batch was refused stays on the books: it lies on the error topic, whatever is loaded later.
-            self.session.execute(
-                f"DELETE FROM {LOAD_LEDGER} "
-                f"WHERE FEED = {literal(self.feed.name)} AND {column} {among} AND STATUS <> 'ERROR'"
-                + (f" AND CORRELATION_ID {kept}" if spared else ""),
-                doing="cannot take rows out of the ledger",
-            )
         return counts[0]
 
-    def _commit(self, booked: bool) -> None:
+    def _unbook(self, which: str) -> None:
+        # That a micro-batch was refused stays on the books: it lies on the error topic, whatever is loaded later.
+        self.session.execute(
+            f"DELETE FROM {LOAD_LEDGER} WHERE FEED = {literal(self.feed.name)} AND {which} AND STATUS <> 'ERROR'",
+            doing="cannot take rows out of the ledger",
+        )
+
+    def _commit(self) -> None:
         try:
             self.session.execute("COMMIT", doing="the commit was not confirmed")
         except FeedlineError as error:
@@ -314,7 +367,7 @@ class _Reload:
                     f"{error.reason}; whether it was committed is not known: do it again, it replaces what is there",
                     feed=self.feed.name,
                 ) from error
-            if not (booked and self._books and self._is_booked()):
+            if not (self._books and self._is_booked()):
                 raise WarehouseUnavailableError(
                     f"{error.reason}; doing it again is safe, it replaces what is there", feed=self.feed.name
                 ) from error

@@ -13,6 +13,7 @@ from feedline.batch.manifest import DeliveryManifest
 from feedline.catalog import Stage
 from feedline.warehouse.connection import Session
 from feedline.warehouse.names import DELIVERY, FEED_STAGE, LOAD_LEDGER, literal
+from feedline.warehouse.own_ids import count_elsewhere
 
 _COLUMNS = "FEED, BUSINESS_DATE, CYCLE, STAGE, REACHED_AT, DELIVERY_ID, RECORDED_AT"
 
@@ -81,7 +82,8 @@ def last_load(session: Session, manifest: DeliveryManifest) -> datetime | None:
         f"AND DELIVERY_ID = {literal(manifest.delivery_id)} AND STATUS = 'LOADED'",
         doing="cannot read the ledger",
     )
-    whole = int(batches) >= manifest.batches
+    missing = manifest.batches - int(batches)
+    whole = missing <= 0 or missing <= count_elsewhere(session, manifest.feed, manifest.delivery_id)
     return (at or manifest.produced_at) if whole else None
 
 

@@ -1,8 +1,5 @@
 """What came of a business date: per feed what was announced, what is in the tables, what is on the error topic."""
 
-# Names in these statements are checked by `quoted`, values written by `literal`.
-# ruff: noqa: S608
-
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
@@ -19,7 +16,6 @@ from feedline.warehouse.connection import Session
 from feedline.warehouse.deliveries import COMPLETE, DeliveryRow, deliveries_of, is_validated
 from feedline.warehouse.error_books import RedriveRequest, redrive_requests
 from feedline.warehouse.ledger import loaded_batches
-from feedline.warehouse.names import data_table, literal
 from feedline.warehouse.validate import DeliveryRows
 
 MISSING = "MISSING"
@@ -155,12 +151,8 @@ class _Announced:
 
 
 def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic: Mapping[str, int]) -> DeliveryStatus:
-    this = literal(announced.delivery_id)
     rows = DeliveryRows(session, feed, announced.delivery_id)
-    [(loaded, last_load)] = session.execute(
-        f'SELECT COUNT(*), MAX("_LOADED_AT") FROM {data_table(feed.table)} WHERE "_DELIVERY_ID" = {this}',
-        doing=f"cannot count the rows of {feed.table}",
-    )
+    loaded, last_load = rows.loaded()
     errors = rows.errors
     loaded_ids = loaded_batches(session, feed.name, {announced.delivery_id}) if on_error_topic else {}
     return DeliveryStatus(
@@ -170,12 +162,12 @@ def _status(session: Session, feed: Feed, announced: _Announced, on_error_topic:
         files=announced.files,
         source_records=announced.source_records,
         messages=announced.batches,
-        loaded=int(loaded),
+        loaded=loaded,
         errors=announced.error_records - errors.corrected_records + errors.refused_records,
         error_topic_records=sum(records for error, records in on_error_topic.items() if error not in loaded_ids),
         redriven=errors.corrected_records + errors.recovered_records,
         raw_bytes=announced.raw_bytes,
-        seconds=max(0.0, (last_load - announced.produced_at).total_seconds()) if loaded else None,
+        seconds=max(0.0, (last_load - announced.produced_at).total_seconds()) if last_load else None,
         cycle=announced.cycle,
         control_totals={path: format(total, "f") for path, total in rows.totals("", corrected=True)[""][1].items()},
         redrives=tuple(redrive_requests(session, feed.name, delivery_id=announced.delivery_id)),

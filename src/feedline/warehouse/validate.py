@@ -21,6 +21,7 @@ from feedline.warehouse.deliveries import COMPLETE, FAILED, mark_delivery
 from feedline.warehouse.error_books import LedgerErrors, corrected_ids, ledger_errors
 from feedline.warehouse.layout import Column, FeedLayout, TableLayout, feed_layout
 from feedline.warehouse.names import LOAD_LEDGER, data_table, literal, quoted
+from feedline.warehouse.own_ids import adopt, count_elsewhere, held_elsewhere
 from feedline.warehouse.report import Check, ValidationReport
 
 _SCALE = re.compile(r"NUMBER\(\d+,(\d+)\)")
@@ -31,9 +32,14 @@ def validate_delivery(
 ) -> ValidationReport:
     """Checks a delivery and marks it COMPLETE or FAILED; doing it again gives the same unless the tables changed.
 
+    Of records with an id of their own that an earlier delivery sent too, this one takes the rows when that one is not
+    COMPLETE, and counts them when it is.
+
     fresh_within: how long after it was produced the delivery must have been loaded, or None for any time.
-    `report.raise_for_failures()` turns failed checks into a ValidationFailedError. Raises WarehouseUnavailableError.
+    `report.raise_for_failures()` turns failed checks into a ValidationFailedError. Raises LostRaceError,
+    WarehouseUnavailableError.
     """
+    adopt(Session(connection, feed=feed.name, delivery_id=manifest.delivery_id), feed, manifest.delivery_id)
     report, rows = _checked(connection, feed, manifest, fresh_within)
     mark_delivery(
         Session(connection, feed=feed.name, delivery_id=manifest.delivery_id),
@@ -72,12 +78,15 @@ def _checked(
 
 
 class DeliveryRows:
-    """The queries over one delivery's rows."""
+    """The queries over one delivery's rows, and those of its records that another one has (see `own_ids`): how many
+    those are is `elsewhere`, and a record that both have is there twice."""
 
     def __init__(self, session: Session, feed: Feed, delivery_id: str) -> None:
         self._session = session
         self._feed = feed
         self._delivery = literal(delivery_id)
+        self.elsewhere = count_elsewhere(session, feed.name, delivery_id)
+        self._held = held_elsewhere(feed.name, delivery_id)
         self.layout = feed_layout(feed)
         self.errors = ledger_errors(session, feed.name, delivery_id)
         # The manifest was written before any record was corrected: it is held against the other rows.
@@ -90,16 +99,14 @@ class DeliveryRows:
         self.summed = {path: self.layout.column_of(path) for path in feed.control_totals}
 
     def summary(self) -> dict[str, Any]:
-        """Rows, dates and load times, and the nulls of each key column."""
+        """Rows, and the nulls of each key column; dates and load times of the delivery's own rows."""
         nulls = [f"COUNT_IF({quoted(key.name)} IS NULL)" for key in self.keys]
-        values = [
-            "COUNT(*)",
-            'MIN("_BUSINESS_DATE")',
-            'MAX("_BUSINESS_DATE")',
-            'MIN("_LOADED_AT")',
-            'MAX("_LOADED_AT")',
-            *nulls,
+        own = [
+            f'{limit}(CASE WHEN "_DELIVERY_ID" = {self._delivery} THEN {quoted(column)} END)'
+            for column in ("_BUSINESS_DATE", "_LOADED_AT")
+            for limit in ("MIN", "MAX")
         ]
+        values = ["COUNT(*)", *own, *nulls]
         [row] = self._rows(f"SELECT {', '.join(values)} FROM {self._of(self.layout.table)}")
         rows, first_date, last_date, first_load, last_load, *null_counts = row
         return {
@@ -109,13 +116,22 @@ class DeliveryRows:
             "nulls": {key.name: int(count or 0) for key, count in zip(self.keys, null_counts, strict=True)},
         }
 
+    def loaded(self) -> tuple[int, datetime | None]:
+        """Rows, and when the last of them was decoded."""
+        [(rows, last)] = self._rows(f'SELECT COUNT(*), MAX(T."_LOADED_AT") FROM {self._of(self.layout.table)}')
+        return int(rows), last
+
     def ledger(self) -> dict[str, tuple[int, int]]:
-        """Micro-batches and records by status."""
+        """Micro-batches and records by status; LOADED are also those of another delivery's."""
         rows = self._rows(
             f"SELECT STATUS, COUNT(*), SUM(CAST(RECORDS AS NUMBER(38,0))) FROM {LOAD_LEDGER} "
             f"WHERE FEED = {literal(self._feed.name)} AND DELIVERY_ID = {self._delivery} GROUP BY STATUS"
         )
-        return {status: (int(batches), int(records)) for status, batches, records in rows}
+        found = {status: (int(batches), int(records)) for status, batches, records in rows}
+        if self.elsewhere:
+            batches, records = found.get("LOADED", (0, 0))
+            found["LOADED"] = batches + self.elsewhere, records + self.elsewhere
+        return found
 
     def totals(
         self, group: str, join: str = "", *, corrected: bool = False
@@ -150,7 +166,10 @@ class DeliveryRows:
             yield child.name, int(items or 0), int(rows)
 
     def _of(self, table: TableLayout, join: str = "") -> str:
-        return f'{data_table(table.name)} T {join} WHERE T."_DELIVERY_ID" = {self._delivery}'
+        of_it = f'T."_DELIVERY_ID" = {self._delivery}'
+        if self.elsewhere:
+            of_it = f'({of_it} OR T."_CORRELATION_ID" IN ({self._held}))'
+        return f"{data_table(table.name)} T {join} WHERE {of_it}"
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self._session.execute(sql, doing="cannot validate the delivery")
@@ -256,7 +275,7 @@ def _null_checks(feed: Feed, layout: FeedLayout, counted: Mapping[str, Any]) -> 
 def _freshness_checks(
     manifest: DeliveryManifest, counted: Mapping[str, Any], fresh_within: timedelta | None
 ) -> Iterator[Check]:
-    if not counted["rows"]:
+    if counted["dates"] == (None, None):
         return
     for found in sorted(set(counted["dates"])):
         yield Check("business date", "the rows", manifest.business_date.isoformat(), found.isoformat())
