@@ -124,7 +124,7 @@ def tell_open() -> None:
     from feedline.errors import SchemaMismatchError
 
     left = get_current_context()["ti"].xcom_pull(task_ids="send", key=LEFT_OPEN)
-    if left is None:
+    if not left:
         raise AirflowSkipException("dry run: nothing was to be sent")
     if left["errors"]:
         raise SchemaMismatchError(
