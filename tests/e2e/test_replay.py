@@ -106,7 +106,7 @@ def test_damage_is_found_shown_and_mended_and_the_live_group_does_not_move(desk)
     damaged = desk.content(desk.feed, DAY)
     assert damaged != right
 
-    verify = airflow.trigger("ihub_replay", desk.form(DAY, mode="verify", dry_run=False))
+    verify = airflow.trigger("ihub_replay", desk.form(DAY, mode="verify"))
     shown = airflow.run("ihub_replay", **desk.form(DAY, mode="repair"))
     assert airflow.finish("ihub_replay", verify) == "failed"
     told = desk.log(verify)
