@@ -19,10 +19,10 @@ class Parts:
     """Is session, group and broker to them. What a session does with what is sent, when the broker acknowledges and
     what is kept say those who take it on: `send`, `numbered`, `intend`, `report`, `state`, `turn_away`."""
 
-    logged_on, logons = True, 1
+    logged_on = True
 
     def __init__(self, holding, session="GATEWAY-1", store="store"):
-        self.one, self.name, self.store_name, self.store = holding, session, store, self
+        self.one, self.name, self.store_now, self.store = holding, session, store, self
         self.counts = Counter()
         self.flight = Flight(self, self, checked, 100, self.counts)
         self.answers = Answers(
@@ -30,12 +30,8 @@ class Parts:
             refuse=self.turn_away, released=self.go_on, told=lambda _: None,
         )  # fmt: skip
         self.flight.open()
-        self.flight.begin_anew()
 
     # Session
-
-    def identity(self):
-        return self.store_name
 
     def is_longer(self):
         return False

@@ -10,12 +10,17 @@ from tests.unit.orders.orders_made import event
 from tests.unit.orders.test_pending_events import quantity
 
 from feedline.consumer.tracker import OffsetTracker
+from feedline.orders.fix.connection import Received
 from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
 from feedline.orders.model import EventKind, Status, decode_report, encode_report
 
 NEW, AMEND, CANCEL = EventKind.NEW, EventKind.AMEND, EventKind.CANCEL
+SAID = {
+    "35": "8", "34": "50", "52": "20261120-14:05:00", "37": "order-1", "11": "order-1-1", "17": "e", "150": "0",
+    "39": "0", "14": "0", "151": "0", "6": "0",
+}  # fmt: skip
 
 
 class World(Parts):
@@ -75,8 +80,11 @@ class World(Parts):
         self.answers.release_early()
         self.flight.send()
 
+    def hear(self, fields):
+        self.answers.take(Received(fields, self.store_now))
+
     def say(self, sequence, exec_type, status, **more):
-        self.answers.take(
+        self.hear(
             {
                 "35": "8", "34": str(50 + len(self.reports)), "52": "20261120-14:05:00", "37": "order-1",
                 "11": f"order-1-{sequence}", "17": f"e{sequence}{exec_type}", "150": exec_type, "39": status,
@@ -142,7 +150,7 @@ def test_a_cancellation_that_the_engine_only_considers_is_not_answered_yet():
     world.say(2, "6", "6")
     assert (world.order.status, world.settled) == (Status.PENDING_CANCEL, (1, True))
     world.say(1, "F", "1", **{"32": "1", "31": "1"})
-    world.answers.take(
+    world.hear(
         {"35": "9", "34": "60", "52": "20261120-14:05:00", "11": "order-1-2", "41": "order-1-1", "39": "1", "102": "0"}
     )
     assert world.sent[-1]["41"] == "order-1-1"
@@ -154,7 +162,7 @@ def test_a_message_that_the_engine_rejects_leaves_the_order_with_what_it_had():
     for sequence, kind in ((1, NEW), (2, AMEND), (3, CANCEL)):
         world.read(sequence, kind)
     world.say(1, "0", "0")
-    world.answers.take({"35": "j", "34": "61", "45": "102", "379": "order-1-2", "58": "no such field"})
+    world.hear({"35": "j", "34": "61", "45": "102", "379": "order-1-2", "58": "no such field"})
     assert world.refused == [(2, "the engine rejects the message: no such field")]
     last = world.sent[-1]
     assert (last["11"], last["41"], last["38"]) == ("order-1-3", "order-1-1", "101")
@@ -180,7 +188,7 @@ def test_why_a_message_was_rejected_is_known_before_its_order_goes_on():
     for sequence, kind in ((1, NEW), (2, AMEND), (3, CANCEL)):
         world.read(sequence, kind)
     world.say(1, "0", "0")
-    world.answers.take({"35": "j", "34": "61", "45": "102", "379": "order-1-2", "58": "no such field"})
+    world.hear({"35": "j", "34": "61", "45": "102", "379": "order-1-2", "58": "no such field"})
     assert told == [Status.OPEN, "the engine rejects the message: no such field"]
     assert (len(world.sent), world.one.tracker.next_offset) == (2, 1)
     acknowledged.pop()()
@@ -263,7 +271,7 @@ def test_what_waits_is_refused_for_an_end_only_when_a_state_says_so():
     world.say(1, "0", "0")
     world.say(1, "F", "2", **{"32": "100", "31": "1", "14": "100"})
     assert (world.refused, states) == ([], [(1, Status.OPEN)])
-    world.answers.take(
+    world.hear(
         {"35": "9", "34": "60", "52": "20261120-14:05:00", "11": "order-1-2", "41": "order-1-1", "39": "2", "102": "0"}
     )
     assert states == [(1, Status.OPEN), (2, Status.FILLED)]
@@ -284,3 +292,33 @@ def test_an_event_that_an_earlier_run_may_have_sent_is_not_refused_for_an_end_th
     assert states == [(1, Status.OPEN)]
     world.say(2, "8", "2")
     assert states == [(1, Status.OPEN), (2, Status.FILLED)]
+
+
+def test_a_number_of_an_older_store_is_neither_awaited_nor_taken_for_one_of_the_new():
+    world, acknowledged = World(), []
+    world.report = lambda report, _value, _trace, then: acknowledged.append(then)
+    world.read(1, NEW)
+    world.say(1, "0", "0", **{"34": "50"})
+    world.store_now = "another"
+    assert world.flight.begin_anew()
+    world.answers.begin_anew()
+    world.say(1, "0", "0", **{"34": "50", "17": "of the new store"})
+    assert world.answers.first_pending == 50
+    world.answers.take(Received({**SAID, "17": "late", "34": "7"}, "store"))
+    acknowledged.pop(0)()
+    assert world.answers.first_pending == 50
+    while acknowledged:
+        acknowledged.pop(0)()
+    assert world.answers.first_pending is None
+
+
+def test_a_rejection_that_comes_late_is_not_that_of_the_message_that_has_its_number_after_a_reset():
+    world = World()
+    world.read(1, NEW)
+    world.store_now = "another"
+    world.flight.begin_anew()
+    world.flight.send()
+    world.answers.take(Received({"35": "3", "34": "9", "45": "102"}, "store"))
+    assert world.refused == []
+    world.hear({"35": "3", "34": "2", "45": "102"})
+    assert [sequence for sequence, _ in world.refused] == [1]

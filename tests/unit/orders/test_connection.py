@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from feedline.orders.fix.connection import Connection
@@ -44,7 +46,7 @@ def receive(connection, number=None, body="35=8\x0137=x\x0117=e\x01150=0\x0139=0
 
 def asked_from(connection, pending=None):
     connection.durable(pending)
-    return connection._watermark.read()
+    return connection._watermark.read(connection.store_now)
 
 
 def test_a_report_that_waits_to_be_taken_is_asked_for_again(connection):
@@ -108,8 +110,60 @@ def test_a_message_that_the_session_refuses_and_nothing_has_logged_is_asked_for_
     assert asked_from(connection) == 8
 
 
-def test_with_a_reset_of_the_numbers_everything_is_asked_for(connection):
+RESET = "35=A\x0198=0\x01108=30\x01141=Y\x01"
+
+
+def begin_store(connection, text):
+    """As QuickFIX does with a reset, before it tells anybody."""
+    connection.store.part("session").write_text(text)
+    connection._session.expected = 1
+
+
+@pytest.mark.parametrize("killed_before_it_is_told", [True, False])
+def test_after_a_reset_of_the_numbers_everything_is_asked_for(connection, killed_before_it_is_told):
     """Killed before its own thread has seen the reset, the gateway would take the number from before for a new one."""
     assert asked_from(connection) == 7
-    connection.toAdmin(parse("35=A\x0198=0\x01108=30\x01", "GATEWAY-1", "ENGINE"), None)
-    assert connection._watermark.read() == 1
+    begin_store(connection, "another")
+    if not killed_before_it_is_told:
+        receive(connection, body=RESET)
+        receive(connection)
+        receive(connection)
+    assert connection._watermark.read(connection.store.identity()) == 1
+
+
+def test_a_number_that_was_read_before_a_reset_is_none_of_the_new_store(connection):
+    def reset():
+        begin_store(connection, "another")
+        receive(connection, body=RESET)
+
+    connection._session.arrives = [reset]
+    connection.durable(None)
+    assert connection._watermark.read(connection.store_now) == 1
+
+
+def test_behind_a_report_of_an_older_store_everything_of_the_new_one_is_asked_for(connection):
+    receive(connection)
+    begin_store(connection, "another")
+    receive(connection, body=RESET)
+    receive(connection)
+    assert asked_from(connection) == 1
+    assert connection.reports.get().store != connection.store_now
+    assert asked_from(connection) == 2
+    assert connection.reports.get().store == connection.store_now
+    assert asked_from(connection) == 3
+
+
+@pytest.mark.parametrize(("noted", "first"), [("3 {}", 3), ("8 a store before it", 1), ("3", 1), ("", 1)])
+def test_a_start_asks_from_the_number_noted_for_this_very_store(tmp_path, noted, first):
+    """The engine may have reset the numbers with its own logon, and the gateway may have been killed before it knew."""
+    connection = Connection(SessionPolicy(sender="GATEWAY-1", targets=("ENGINE",), folder=tmp_path, port=9_900))
+    of_today = {"session": f"{datetime.now(UTC):%Y%m%d-%H:%M:%S}", "seqnums": "0000000002 : 0000000004"}
+    for part, text in {**of_today, "header": "", "body": ""}.items():
+        connection.store.part(part).write_text(text)
+    connection.store.part("durable").write_text(noted.format(connection.store.identity()))
+    connection._reset = False
+    connection.start()
+    try:
+        assert connection._session.getExpectedTargetNum() == first
+    finally:
+        connection.stop()

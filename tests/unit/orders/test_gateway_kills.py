@@ -16,7 +16,7 @@ from tests.unit.orders.orders_made import event
 from tests.unit.orders.test_pending_events import quantity
 
 from feedline.consumer.tracker import OffsetTracker
-from feedline.orders.fix.connection import first_to_ask
+from feedline.orders.fix.connection import Received, first_to_ask
 from feedline.orders.fix.dictionary import fields_of
 from feedline.orders.fix.holding import Holding
 from feedline.orders.fix.intent import Intent
@@ -122,13 +122,13 @@ class Gateway(Parts):
     # Session
 
     def numbered(self):
-        return dict(self.kept.store.get(self.store_name, {}))
+        return dict(self.kept.store.get(self.store_now, {}))
 
     def send(self, message):
         fields = fields_of(message.toString())
         self.kept.number += 1
         place = (int(fields["9701"]), int(fields["9702"]))
-        self.kept.store.setdefault(self.store_name, {})[place] = self.kept.number
+        self.kept.store.setdefault(self.store_now, {})[place] = self.kept.number
         self.kept.engine.receive(fields)
         return self.kept.number
 
@@ -179,7 +179,7 @@ class Gateway(Parts):
     def receive(self):
         """In a thread of its own, at any time."""
         if self.expected <= len(self.kept.engine.numbered):
-            self.reports.put(self.kept.engine.numbered[self.expected - 1])
+            self.reports.put(Received(self.kept.engine.numbered[self.expected - 1], self.store_now))
             self.expected += 1
 
     def hear(self):
@@ -200,7 +200,7 @@ class Gateway(Parts):
         expected = self.expected
         for _ in range(chance.randint(0, 2)):
             self.receive()
-        self.kept.durable = first_to_ask(expected, self.reports, self.answers.first_pending)
+        self.kept.durable = first_to_ask(self.store_now, expected, self.reports, self.answers.first_pending)
 
     def end(self, chance):
         """As it is told to: it sends nothing more and takes the answers that come in time."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from feedline.errors import SchemaMismatchError
 from feedline.orders.fix import reports
+from feedline.orders.fix.connection import Received
 from feedline.orders.fix.flight import Flight
 from feedline.orders.fix.holding import Holding, Outgoing
 from feedline.orders.fix.judge import Refuse
@@ -24,6 +25,8 @@ from feedline.orders.model import EventKind, ExecType, Status, conclude
 
 logger = logging.getLogger(__name__)
 
+# A number of the engine's, under the numbers of one store.
+Number = tuple[str, int]
 # The last reports by ExecID: what the engine sends again is known by it.
 REPORTS_KNOWN = 200_000
 
@@ -58,18 +61,18 @@ class Answers:
         self._session, self._flight, self._owned, self._outbox, self._counts = session, flight, owned, outbox, counts
         self._refuse, self._released, self._told = refuse, released, told
         # Reports not durable yet, by the engine's numbers, and the last ones by ExecID: whether they are durable.
-        self._pending: dict[int, None] = {}
+        self._pending: dict[Number, None] = {}
         self._known: OrderedDict[str, bool] = OrderedDict()
         # After a start, what is said of events that are not read again yet, by ClOrdID.
-        self._early: dict[str, list[tuple[_Word, int | None]]] = {}
+        self._early: dict[str, list[tuple[_Word, Number | None]]] = {}
 
     @property
     def first_pending(self) -> int | None:
         """The first number of the engine's whose message is not durable with us; None when all are."""
-        return next(iter(self._pending), None)
+        return next((number for _, number in self._pending), None)
 
     def begin_anew(self) -> None:
-        """The engine's numbers were reset."""
+        """The engine's numbers were reset: nothing can be asked for by those from before."""
         self._pending.clear()
 
     def expected(self, outgoing: Outgoing) -> None:
@@ -91,9 +94,9 @@ class Answers:
             for order_id in list(holding.ended):
                 self._end(holding, order_id)
 
-    def take(self, fields: Mapping[str, str]) -> None:
+    def take(self, fields: Received) -> None:
         """A message of the engine."""
-        number = int(fields["34"])
+        number = fields.store, int(fields["34"])
         if fields["35"] in (reports.BUSINESS_REJECT, reports.SESSION_REJECT):
             self._rejected(fields)
             return
@@ -120,7 +123,7 @@ class Answers:
         self._known[report.exec_id] = False
         if len(self._known) > REPORTS_KNOWN:
             self._known.popitem(last=False)
-        self._pending[number] = None
+        self._await(number)
         outgoing = self._flight.find(report.cl_ord_id)
         trace = None if outgoing is None else dict(outgoing.taken.headers).get("traceparent")
 
@@ -131,19 +134,24 @@ class Answers:
 
         self._outbox.report(report, value, trace, durable)
 
-    def _unreadable(self, fields: Mapping[str, str], number: int, problem: SchemaMismatchError) -> None:
+    def _await(self, number: Number) -> None:
+        """A message is not durable yet: it is to be asked for after a kill, if its number is of the session's store."""
+        if number[0] == self._flight.store:
+            self._pending[number] = None
+
+    def _unreadable(self, fields: Mapping[str, str], number: Number, problem: SchemaMismatchError) -> None:
         """A report that cannot be one of ours is kept as it came; it answers its event all the same, and ends the order
         where its OrdStatus says so. Of a cancellation it is taken to say that the order is over, unless it is a
         rejection: then nothing is sent that must not be."""
         name = fields.get("11", "")
         logger.error("a report of %s cannot be read: %s", name, problem)
         self._counts["reports_refused"] += 1
-        self._pending[number] = None
+        self._await(number)
         word = _Word(lambda _: True, fields["35"] == CANCEL_REJECT, reports.final_in(fields))
         raw, order_id = raw_of(fields), name.rpartition("-")[0]
         self._outbox.refuse_report(order_id, raw, str(problem), lambda: self._said(name, word, number))
 
-    def _said(self, name: str, word: _Word, number: int | None) -> None:
+    def _said(self, name: str, word: _Word, number: Number | None) -> None:
         """A report is durable; number: that of its message, when it is to be noted that it is."""
         outgoing = self._flight.find(name)
         order_id = name.rpartition("-")[0]
@@ -160,7 +168,13 @@ class Answers:
         self._settle(holding, outgoing, rejected=word.rejected, final=word.final, number=number)
 
     def _settle(
-        self, holding: Holding, outgoing: Outgoing, *, rejected: bool, final: Status | None, number: int | None = None
+        self,
+        holding: Holding,
+        outgoing: Outgoing,
+        *,
+        rejected: bool,
+        final: Status | None,
+        number: Number | None = None,
     ) -> None:
         """The engine's answer to an event is durable: the order's state, then all the rest of it."""
         order_id = outgoing.taken.event.order_id
@@ -225,10 +239,11 @@ class Answers:
         for gone in holding.keep(order_id, held):
             self._outbox.state(holding.partition, gone, None)
 
-    def _rejected(self, fields: Mapping[str, str]) -> None:
+    def _rejected(self, fields: Received) -> None:
         """The engine refuses the message itself: the event goes to the topic of errors, and its order on with what it
         had; one that was never taken is over."""
-        name = self._flight.name_of(int(fields.get("45") or 0)) or fields.get("379", "")
+        named = self._flight.name_of(int(fields.get("45") or 0)) if fields.store == self._flight.store else None
+        name = named or fields.get("379", "")
         outgoing = self._flight.find(name)
         if outgoing is None or outgoing.answered:
             logger.warning("the engine rejects a message that no event waits for: %s", fields.get("58"))

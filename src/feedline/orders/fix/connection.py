@@ -7,7 +7,8 @@ import os
 import queue
 import sys
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,43 +32,55 @@ _REPORTS = frozenset({"8", "9"})
 _REJECTS = frozenset({"3", "j"})
 
 
+class Received(dict[str, str]):
+    """A message of the engine, by tag. store: that whose numbers the session had when it came."""
+
+    def __init__(self, fields: Mapping[str, str], store: str) -> None:
+        super().__init__(fields)
+        self.store = store
+
+
 @dataclass(slots=True)
 class _Watermark:
-    """A small file with the first number of the engine's that is not durable with us yet."""
+    """A small file with the first number of the engine's that is not durable with us yet, and the store that it is a
+    number of: after a reset, whoever began it, it says nothing any more."""
 
     file: Path
     value: int = 0
-    # The gateway's thread and QuickFIX's write.
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    store: str = ""
 
-    def read(self) -> int | None:
+    def read(self, store: str) -> int:
+        """Of that store; 1 when nothing is known of it."""
         try:
-            return int(self.file.read_text(encoding="ascii"))
+            value, _, whose = self.file.read_text(encoding="utf-8").partition("\n")[0].partition(" ")
+            return int(value) if whose == store else 1
         except (FileNotFoundError, ValueError):
-            return None
+            return 1
 
-    def write(self, value: int) -> None:
-        with self.lock:
-            if value == self.value:
-                return
-            self.value = value
-            descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT, 0o600)
-            try:
-                os.pwrite(descriptor, b"%020d" % value, 0)
-            finally:
-                os.close(descriptor)
+    def write(self, value: int, store: str) -> None:
+        if (value, store) == (self.value, self.store):
+            return
+        self.value, self.store = value, store
+        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, f"{value:020d} {store}\n".encode(), 0)
+        finally:
+            os.close(descriptor)
 
 
-def first_to_ask(expected: int, waiting: queue.Queue[dict[str, str]], pending: int | None) -> int:
-    """The first number of the engine's that has to be asked for again after a kill.
+def first_to_ask(store: str, expected: int, waiting: queue.Queue[Received], pending: int | None) -> int:
+    """The first number of the engine's, of that store, that has to be asked for again after a kill.
 
     expected: the number that the session expects next, read before this is called: a report is put to those that wait
     before its number counts, so each one below is among them, or was taken from them by the caller. pending: the first
     that was taken and is not durable, None when all are.
     """
     with waiting.mutex:
-        waits = int(waiting.queue[0]["34"]) if waiting.queue else expected
-    return min(expected, waits, expected if pending is None else pending)
+        head = waiting.queue[0] if waiting.queue else None
+    if head is not None and head.store != store:
+        # Behind it anything of this store may wait.
+        return 1
+    return min(expected, expected if head is None else int(head["34"]), expected if pending is None else pending)
 
 
 class Connection(fix.Application):  # type: ignore[misc]
@@ -81,10 +94,10 @@ class Connection(fix.Application):  # type: ignore[misc]
         self._policy, self._settings = policy, initiator_settings(policy)
         self._stores, self._logs = fix.FileStoreFactory(self._settings), fix.FileLogFactory(self._settings)
         self.store = StoreFiles.of(policy.folder, policy.sender, self._target)
-        self.reports: queue.Queue[dict[str, str]] = queue.Queue(MAX_WAITING)
+        self.reports: queue.Queue[Received] = queue.Queue(MAX_WAITING)
         self.logged_on = False
-        # How often; a number may have been reset each time.
-        self.logons = 0
+        # The store whose numbers the session has since its last logon: a reset makes another.
+        self.store_now = ""
         # The engine's last reason to end or refuse the session.
         self.said = ""
         self._watermark = _Watermark(policy.folder / f"{self.store.prefix.name}.durable")
@@ -115,10 +128,11 @@ class Connection(fix.Application):  # type: ignore[misc]
         # The one with a thread a session: the other does not connect again after the engine has logged out.
         self._initiator = fix.ThreadedSocketInitiator(self, self._stores, self._settings, self._logs)
         self._session = session = fix.Session.lookupSession(self._session_id())
-        durable = self._watermark.read()
-        if durable is not None and not self._reset and durable < session.getExpectedTargetNum():
+        self.store_now = self.store.identity()
+        durable = self._watermark.read(self.store_now)
+        if not self._reset and durable < session.getExpectedTargetNum():
             session.setNextTargetMsgSeqNum(durable)
-        self._watermark.write(session.getExpectedTargetNum())
+        self._watermark.write(session.getExpectedTargetNum(), self.store_now)
         self._seen = session.getExpectedTargetNum() - 1
         # A thread of ours that can be waited for: QuickFIX's own may outlive `stop`.
         self._thread = threading.Thread(target=self._initiator.block, name="feedline-fix", daemon=True)
@@ -147,8 +161,11 @@ class Connection(fix.Application):  # type: ignore[misc]
     def durable(self, pending: int | None) -> None:
         """Of what was taken from `reports` everything is durable below this number, all of it for None. What still
         waits there, or was not even received, is asked for again at the next start all the same."""
+        # Read first: with a reset in between the number is noted for a store that nobody has any more.
+        store = self.store_now
         expected = self._session.getExpectedTargetNum()
-        self._watermark.write(min(first_to_ask(expected, self.reports, pending), self._at_most, self._seen + 1))
+        first = min(first_to_ask(store, expected, self.reports, pending), self._at_most, self._seen + 1)
+        self._watermark.write(first, store)
 
     def _session_id(self) -> Any:
         return fix.SessionID(BEGIN_STRING, self._sender, self._target)
@@ -158,7 +175,6 @@ class Connection(fix.Application):  # type: ignore[misc]
     def onLogon(self, session: Any) -> None:  # noqa: N802, ARG002
         self._reset = False
         self.said = ""
-        self.logons += 1
         self.logged_on = True
 
     def onLogout(self, session: Any) -> None:  # noqa: N802, ARG002
@@ -170,11 +186,6 @@ class Connection(fix.Application):  # type: ignore[misc]
             self._refused(message)
         if self._reset and kind == "A":
             message.setField(141, "Y")
-            # With this the store begins anew: a number from before would pass for durable what comes after.
-            try:
-                self._watermark.write(1)
-            except OSError:
-                logger.exception("what is durable cannot be noted")
 
     def fromAdmin(self, message: Any, session: Any) -> None:  # noqa: N802, ARG002
         self._take(message)
@@ -189,8 +200,8 @@ class Connection(fix.Application):  # type: ignore[misc]
     def _take(self, message: Any) -> None:
         try:
             fields = fields_of(message.toString())
-            if fields["35"] == "A" and fields.get("141") == "Y":
-                self._at_most, self._seen = sys.maxsize, 0
+            if fields["35"] == "A":
+                self._look_at_the_store()
             if fields["35"] == "5" and "58" in fields:
                 self.said = fields["58"]
                 logger.warning("the engine ends the session: %s", self.said)
@@ -219,15 +230,26 @@ class Connection(fix.Application):  # type: ignore[misc]
             self._at_most = min(self._at_most, self._watermark.value)
             logger.exception("a message of the engine that our session refuses cannot be kept")
 
+    def _look_at_the_store(self) -> None:
+        """At a logon: a reset that belongs to it is done, and nothing has come under the new numbers."""
+        try:
+            store = self.store.identity()
+        except OSError:
+            logger.exception("it cannot be seen whether the session was reset: it is taken to be")
+            store = ""
+        if store != self.store_now:
+            self.store_now, self._at_most, self._seen = store, sys.maxsize, 0
+
     def _has_seen(self, number: int) -> None:
         # One with a number too high says nothing of those before it.
         if number <= self._session.getExpectedTargetNum():
             self._seen = number
 
-    def _hand_over(self, fields: dict[str, str]) -> None:
+    def _hand_over(self, fields: Mapping[str, str]) -> None:
+        received = Received(fields, self.store_now)
         while not self._stopping.is_set():
             try:
-                self.reports.put(fields, timeout=0.5)
+                self.reports.put(received, timeout=0.5)
             except queue.Full:
                 continue
             return

@@ -52,8 +52,8 @@ class Flight:
         self._awaited: dict[str, float] = {}
         # Whether what the engine says of them still comes: until all is read again that may have been sent.
         self._said_again = True
-        # Which store that is, and after which logon it was looked at.
-        self.store, self._logons = "", 0
+        # Which store that is.
+        self.store = ""
         # Something is to be known first.
         self.is_held = False
 
@@ -63,7 +63,7 @@ class Flight:
         self._numbered = self._connection.store.numbered()
         self._is_known_whole = not self._connection.store.is_longer()
         self._connection.start()
-        self.store = self._connection.store.identity()
+        self.store = self._connection.store_now
 
     @property
     def ready(self) -> int:
@@ -76,7 +76,7 @@ class Flight:
     @property
     def may_send(self) -> bool:
         """Whether the session is on, and it is known whose numbers it has."""
-        return self._connection.logged_on and self._connection.logons == self._logons
+        return self._connection.logged_on and self._connection.store_now == self.store
 
     @property
     def can_send(self) -> bool:
@@ -177,15 +177,12 @@ class Flight:
         self._perhaps_sent.add(outgoing.place)
 
     def begin_anew(self) -> bool:
-        """After a logon: whether the session's numbers were reset and its store emptied. Then what is not answered is
-        sent again, marked, before anything newer."""
-        logons = self._connection.logons
-        if logons == self._logons:
+        """Whether the session's numbers were reset and its store emptied. Then what is not answered is sent again,
+        marked, before anything newer."""
+        store = self._connection.store_now
+        if store == self.store:
             return False
-        store = self._connection.store.identity()
-        is_new, self.store, self._logons = store != self.store, store, logons
-        if not is_new:
-            return False
+        self.store = store
         self._numbered.clear()
         self._is_known_whole = True
         self._numbers.clear()

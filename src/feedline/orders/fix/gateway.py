@@ -138,18 +138,24 @@ class Gateway:
         """Takes what the engine has said and what Kafka has acknowledged."""
         for _ in range(REPORTS_A_TURN):
             try:
-                fields = self._connection.reports.get_nowait()
+                received = self._connection.reports.get_nowait()
             except Empty:
                 break
-            self._answers.take(fields)
+            if received.store != self._flight.store:
+                self._begin_anew()
+            self._answers.take(received)
         self._outbox.serve(timeout_s)
         self._answers.release_early()
+        self._begin_anew()
+        self._connection.durable(self._answers.first_pending)
+
+    def _begin_anew(self) -> None:
+        """After a reset of the session, before anything that came since is looked at."""
         if self._flight.begin_anew():
             self._answers.begin_anew()
             self._missed.begin_anew()
             for holding in self._owned:
                 holding.looked_at = False
-        self._connection.durable(self._answers.first_pending)
 
     @property
     def _open(self) -> int:
