@@ -221,8 +221,11 @@ class Answers:
     def _may_end(self, holding: Holding, order_id: str) -> bool:
         """Whether an order that has ended may be taken for it: no event of it waits for its own answer, which brings
         the end with it, nor may turn up that was sent. A state must not say of such an event that it was answered, or
-        must not be sent."""
+        must not be sent. And no report of it may be lost: what has ended is not asked for, after a kill either."""
         if order_id not in holding.ended or self._flight.is_outstanding(order_id) or self._owned.is_catching_up:
+            return False
+        asking = self._flight.is_held or not holding.looked_at
+        if asking and holding.may_lack_reports(self._session, self._flight.store):
             return False
         return all(one.offset >= holding.inherited.end for one in holding.waiting.get(order_id, ()))
 

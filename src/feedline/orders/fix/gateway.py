@@ -252,8 +252,7 @@ class Gateway:
             self._missed.hold()
             return
         for holding in self._owned:
-            ours = holding.intent.session == self._connection.name
-            if not holding.looked_at and ours and holding.intent.store != self._flight.store:
+            if not holding.looked_at and holding.may_lack_reports(self._connection.name, self._flight.store):
                 self._missed.add(questions_of(holding, self._flight.first_unanswered()))
             holding.looked_at = True
         self._missed.go_on()

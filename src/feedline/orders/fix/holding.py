@@ -90,6 +90,11 @@ class Holding:
             if held.state.status.is_final:
                 self.final[order_id] = None
 
+    def may_lack_reports(self, session: str, store: str) -> bool:
+        """Whether reports of its orders may have been lost with the numbers of that session: its last intent is of a
+        store before this one."""
+        return self.intent.session == session and self.intent.store != store
+
     def keep(self, order_id: str, held: Held) -> list[str]:
         """Keeps an order's state; the orders that are forgotten for it, final long ago."""
         self.states[order_id] = held
