@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from feedline.orders.fix.connection import Connection
 from feedline.orders.fix.dictionary import parse
 from feedline.orders.fix.session_policy import SessionPolicy
+from feedline.orders.fix.store import StoreFiles
 
 
 class Session:
@@ -153,17 +156,26 @@ def test_behind_a_report_of_an_older_store_everything_of_the_new_one_is_asked_fo
     assert asked_from(connection) == 3
 
 
-@pytest.mark.parametrize(("noted", "first"), [("3 {}", 3), ("8 a store before it", 1), ("3", 1), ("", 1)])
+# QuickFIX bears one session of a name a process.
+START = """
+import sys
+from pathlib import Path
+from feedline.orders.fix.connection import Connection
+from feedline.orders.fix.session_policy import SessionPolicy
+made = Connection(SessionPolicy(sender="GATEWAY-1", targets=("ENGINE",), folder=Path(sys.argv[1]), port=9_900))
+made.start()
+print(made._session.getExpectedTargetNum())
+made.stop()
+"""
+
+
+@pytest.mark.parametrize(("noted", "first"), [("3 {}", 3), ("8 a store before it", 1), ("", 1)])
 def test_a_start_asks_from_the_number_noted_for_this_very_store(tmp_path, noted, first):
     """The engine may have reset the numbers with its own logon, and the gateway may have been killed before it knew."""
-    connection = Connection(SessionPolicy(sender="GATEWAY-1", targets=("ENGINE",), folder=tmp_path, port=9_900))
+    store = StoreFiles.of(tmp_path, "GATEWAY-1", "ENGINE")
     of_today = {"session": f"{datetime.now(UTC):%Y%m%d-%H:%M:%S}", "seqnums": "0000000002 : 0000000004"}
     for part, text in {**of_today, "header": "", "body": ""}.items():
-        connection.store.part(part).write_text(text)
-    connection.store.part("durable").write_text(noted.format(connection.store.identity()))
-    connection._reset = False
-    connection.start()
-    try:
-        assert connection._session.getExpectedTargetNum() == first
-    finally:
-        connection.stop()
+        store.part(part).write_text(text)
+    store.part("durable").write_text(noted.format(store.identity()))
+    started = subprocess.run([sys.executable, "-c", START, tmp_path], capture_output=True, text=True, check=True)
+    assert int(started.stdout) == first
