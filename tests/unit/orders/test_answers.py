@@ -322,3 +322,16 @@ def test_a_rejection_that_comes_late_is_not_that_of_the_message_that_has_its_num
     assert world.refused == []
     world.hear({"35": "3", "34": "2", "45": "102"})
     assert [sequence for sequence, _ in world.refused] == [1]
+
+
+def test_a_report_under_an_exec_id_that_another_has_had_is_published_and_a_copy_is_not():
+    world = World()
+    world.read(1, NEW)
+    world.say(1, "0", "0")
+    fill = {"32": "10", "31": "1", "14": "10", "17": "42"}
+    for said in (fill, fill, {**fill, "32": "30", "14": "40"}, {**fill, "32": "30", "14": "40"}):
+        world.say(1, "F", "1", **said)
+    assert [decode_report(value).cum_qty for value in world.values] == [0, 10, 40]
+    assert (world.counts["reports_again"], world.counts["exec_ids_reused"], world.settled) == (2, 1, (1, True))
+    world.say(1, "F", "1", **fill, **{"34": "99", "43": "Y", "60": "20261121-09:00:00"})
+    assert world.settled == (1, True)

@@ -21,7 +21,7 @@ from feedline.orders.fix.outbox import Outbox
 from feedline.orders.fix.ownership import Ownership
 from feedline.orders.fix.raw import CANCEL_REJECT, raw_of
 from feedline.orders.fix.states import Held
-from feedline.orders.model import EventKind, ExecType, Status, conclude
+from feedline.orders.model import EventKind, ExecType, ExecutionReport, Status, conclude
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,20 @@ class _Word:
     decides: Callable[[EventKind], bool]
     rejected: bool = False
     final: Status | None = None
+
+
+@dataclass(slots=True)
+class _Known:
+    """A report that was taken. content: hash of what a copy of it says, too."""
+
+    content: int
+    is_durable: bool = False
+
+
+def _content(report: ExecutionReport) -> int:
+    # What the load of executions compares as well: it refuses, aloud, another report under the same ExecID.
+    one = report
+    return hash((one.order_id, one.exec_type, one.sequence, one.last_qty, one.last_px, one.cum_qty))
 
 
 class Answers:
@@ -60,9 +74,9 @@ class Answers:
     ) -> None:
         self._session, self._flight, self._owned, self._outbox, self._counts = session, flight, owned, outbox, counts
         self._refuse, self._released, self._told = refuse, released, told
-        # Reports not durable yet, by the engine's numbers, and the last ones by ExecID: whether they are durable.
+        # Reports not durable yet, by the engine's numbers, and the last ones by ExecID.
         self._pending: dict[Number, None] = {}
-        self._known: OrderedDict[str, bool] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         # After a start, what is said of events that are not read again yet, by ClOrdID.
         self._early: dict[str, list[tuple[_Word, Number | None]]] = {}
 
@@ -114,13 +128,18 @@ class Answers:
             return
         rejected = report.exec_type is ExecType.CANCEL_REJECTED
         word = _Word(lambda kind: reports.answers(report, kind), rejected, reports.final_in(fields))
-        known = self._known.get(report.exec_id)
-        if known is not None:
+        known, content = self._known.get(report.exec_id), _content(report)
+        if known is not None and known.content == content:
             self._counts["reports_again"] += 1
-            if known:
+            if known.is_durable:
                 self._said(report.cl_ord_id, word, None)
             return
-        self._known[report.exec_id] = False
+        if known is not None:
+            # Engines owe an ExecID to be the only one of its day, and no longer.
+            self._counts["exec_ids_reused"] += 1
+            logger.error("the engine uses ExecID %s for another report, of %s", report.exec_id, report.cl_ord_id)
+        taken = self._known[report.exec_id] = _Known(content)
+        self._known.move_to_end(report.exec_id)
         if len(self._known) > REPORTS_KNOWN:
             self._known.popitem(last=False)
         self._await(number)
@@ -128,7 +147,7 @@ class Answers:
         trace = None if outgoing is None else dict(outgoing.taken.headers).get("traceparent")
 
         def durable() -> None:
-            self._known[report.exec_id] = True
+            taken.is_durable = True
             self._counts["reports"] += 1
             self._said(report.cl_ord_id, word, number)
 
