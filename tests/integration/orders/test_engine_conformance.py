@@ -12,6 +12,7 @@ from feedline.orders.engine.behaviour import Answer, Behaviour
 from feedline.orders.engine.book import Verdict, read_book
 from feedline.orders.engine.engine import Engine
 from feedline.orders.fix.session_policy import SessionPolicy
+from feedline.orders.fix.store import StoreFiles
 from order_flow.fix_client import FixClient, cancel, frame, log_on_again, new_order, stamp
 
 CLIENT, OTHER = "GATEWAY-1", "GATEWAY-2"
@@ -273,12 +274,13 @@ def test_a_line_that_is_dropped_before_the_answer_gives_it_after_the_next_logon(
         assert (report[11], report[34], report[43]) == ("a-1", "2", "Y")
 
 
-def test_an_engine_that_comes_back_knows_its_book_and_its_numbers(client, engine, policy):
+def test_an_engine_that_comes_back_on_another_day_knows_its_book_and_its_numbers(client, engine, policy):
     client.send("D", new_order("a-1"))
     client.expect("8")
     engine.away()
     with pytest.raises(OSError, match="refused"):
         FixClient(policy.port)
+    StoreFiles.of(policy.folder, "ENGINE", CLIENT).part("session").write_text("20261101-08:00:00")
     engine.back()
     again, _ = log_on_again(policy.port, client.seq)
     with again:

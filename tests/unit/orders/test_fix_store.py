@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from feedline.orders.fix.intent import Intent
@@ -74,6 +76,16 @@ def test_a_store_that_was_begun_anew_is_another(store):
     store.part("session").unlink()
     store.part("session").write_text("20261120-14:05:00")
     assert store.identity() != first
+
+
+def test_a_store_that_is_kept_on_is_the_same(store):
+    store.keep_on()
+    assert store.identity() == ""
+    store.part("session").write_text("20261120-14:05:00")
+    first = store.identity()
+    store.keep_on()
+    assert store.identity() == first
+    assert store.part("session").read_text()[:8] == f"{datetime.now(UTC):%Y%m%d}"
 
 
 def test_an_intent_says_what_another_may_have_sent():

@@ -21,6 +21,7 @@ from feedline.orders.engine.behaviour import Answer, Behaviour
 from feedline.orders.engine.book import Arrival, Book, Report, Verdict
 from feedline.orders.fix.dictionary import BEGIN_STRING, fields_of, mark_resend, parse
 from feedline.orders.fix.session_policy import SessionPolicy, acceptor_settings
+from feedline.orders.fix.store import StoreFiles
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ class Engine:
         # QuickFIX would say so in a thread of its own only.
         choose_ports({"the FIX engine": self._policy.port}, {})
         settings = acceptor_settings(self._policy)
+        for target in self._policy.targets:
+            StoreFiles.of(self._policy.folder, self._policy.sender, target).keep_on()
         self._acceptor = fix.ThreadedSocketAcceptor(
             self._callbacks, fix.FileStoreFactory(settings), settings, fix.FileLogFactory(settings)
         )

@@ -125,10 +125,14 @@ class Connection(fix.Application):  # type: ignore[misc]
     def start(self) -> None:
         """Connects, and again whenever the line is lost or takes nothing any more. What was received and is not durable
         is asked for again."""
+        self.store.keep_on()
+        before = self.store.identity()
         # The one with a thread a session: the other does not connect again after the engine has logged out.
         self._initiator = fix.ThreadedSocketInitiator(self, self._stores, self._settings, self._logs)
         self._session = session = fix.Session.lookupSession(self._session_id())
         self.store_now = self.store.identity()
+        # Midnight came between: the engine has to begin anew as well.
+        self._reset = self._reset or self.store_now != before
         durable = self._watermark.read(self.store_now)
         if not self._reset and durable < session.getExpectedTargetNum():
             session.setNextTargetMsgSeqNum(durable)

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from feedline.errors import ConfigurationError
@@ -37,11 +38,25 @@ class StoreFiles:
 
     def identity(self) -> str:
         """Another text whenever the store was begun anew, by a reset or elsewhere; empty while there is none."""
-        session = self.part("session")
         try:
-            return f"{session.read_text(encoding='ascii').strip()}.{session.stat().st_mtime_ns}"
+            return str(self.part("session").stat().st_mtime_ns)
         except FileNotFoundError:
             return ""
+
+    def keep_on(self) -> None:
+        """To be called before QuickFIX opens the store: at its start, and only then, it empties one that was begun on
+        another day (UTC), NonStopSession or not. The store is said to be of today, and keeps its identity."""
+        session = self.part("session")
+        try:
+            begun = session.stat().st_mtime_ns
+            descriptor = os.open(session, os.O_WRONLY)
+        except FileNotFoundError:
+            return
+        try:
+            os.pwrite(descriptor, f"{datetime.now(UTC):%Y%m%d-%H:%M:%S}".encode(), 0)
+            os.utime(descriptor, ns=(begun, begun))
+        finally:
+            os.close(descriptor)
 
     def next_number(self) -> int:
         """The number that the next message gets; 1 without a store."""
