@@ -175,10 +175,13 @@ class Answers:
         outgoing = self._flight.find(name)
         order_id = name.rpartition("-")[0]
         holding = None if outgoing is None else self._owned.holding(outgoing.place[0])
-        if outgoing is None and self._owned.is_catching_up:
-            # Its number stays pending: until the event is settled the engine has to say it again after a kill.
+        if (outgoing is None or word.final is not None) and self._owned.is_catching_up:
+            # Its number stays pending: until the event is settled, and the end of its order counts, the engine has to
+            # say it again after a kill.
             self._early.setdefault(name, []).append((word, number))
-            return
+            number = None
+            if outgoing is None:
+                return
         settles = outgoing is not None and not outgoing.answered and word.decides(outgoing.taken.event.kind)
         if outgoing is None or holding is None or not settles:
             self._conclude(order_id, word.final)
@@ -251,7 +254,9 @@ class Answers:
     def _end(self, holding: Holding, order_id: str) -> None:
         if not self._may_end(holding, order_id):
             return
-        held, final = holding.states[order_id], holding.ended.pop(order_id)
+        held, final = holding.states.get(order_id), holding.ended.pop(order_id)
+        if held is None or held.state.status.is_final:
+            return
         over = replace(held, state=conclude(held.state, final))
         self._keep(holding, order_id, over)
         self._outbox.state(holding.partition, order_id, over)
