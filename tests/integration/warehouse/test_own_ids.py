@@ -28,9 +28,11 @@ class Program:
     def __init__(self, bench, make_holding) -> None:
         self.bench, self.session, self.make_holding = bench, Session(bench.connection), make_holding
         self.first = self.send(range(10))
+        bench.load()
         second = self.send(range(5, 15))
         self.second = replace(second, source_records=11, error_records=1)
         self.send([CORRECTED], second.delivery_id, batch_index=REDRIVEN_INDEX)
+        assert bench.load().duplicate_batches == 5
 
     def send(self, numbers, delivery_id=None, **headers):
         def own(index, made, value):
@@ -72,7 +74,6 @@ class Program:
 @pytest.fixture
 def program(holdings, make_holding) -> Program:
     program = Program(holdings, make_holding)
-    holdings.load()
     assert holdings.orders() == EVERY
     return program
 
