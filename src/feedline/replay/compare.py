@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -74,17 +74,26 @@ def seen_of(batches: Iterable[ConsumedBatch]) -> dict[str, Seen]:
 def compare(session: Session, feed: Feed, seen: Mapping[str, Seen]) -> Comparison:
     """Raises WarehouseUnavailableError."""
     own = {one.delivery_id for one in seen.values()}
-    deliveries = own | holders(session, feed.name, own)
+    others = holders(session, feed.name, own)
     checkpoints = {
         partition: checkpoint.next_offset
         for partition, checkpoint in ledger.checkpoints(session, feed.name, feed.topic.name).items()
     }
-    books = booked_of(session, feed.name, deliveries)
-    tables = table_rows(session, feed, deliveries)
-    loaded = Counter(row.correlation_id for row in books if row.status == "LOADED")
-    refused = {row.correlation_id for row in books if row.status == "ERROR" and row.delivery_id in own}
+    books = booked_of(session, feed.name, own)
+    known = {row.correlation_id for row in books if row.status != "ERROR"}
+    # What another delivery has is this one's when it is in its books too.
+    held = [row for row in booked_of(session, feed.name, others) if row.correlation_id in known]
+    tables = _together(table_rows(session, feed, own), table_rows(session, feed, others), known)
+    loaded = Counter(row.correlation_id for row in (*books, *held) if row.status == "LOADED")
+    refused = {row.correlation_id for row in books if row.status == "ERROR"}
     states = {key: _state(one, loaded[key], key in refused, tables, checkpoints) for key, one in seen.items()}
-    return Comparison(seen, states, _foreign((row for row in books if row.delivery_id in own), seen))
+    return Comparison(seen, states, _foreign(books, seen))
+
+
+def _together(own: TableRows, held: TableRows, known: Collection[str]) -> TableRows:
+    rows = Counter(own.rows)
+    rows.update({key: count for key, count in held.rows.items() if key in known})
+    return TableRows(rows, own.wrong_children | held.wrong_children)
 
 
 def _state(one: Seen, loaded: int, refused: bool, tables: TableRows, checkpoints: Mapping[int, int]) -> State:
