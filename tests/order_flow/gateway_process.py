@@ -95,7 +95,7 @@ def seed(bug: Bug) -> None:
         case Bug.NO_INTENT:
             Ownership.intend = lambda *_: True  # type: ignore[method-assign]
         case Bug.NO_MARK:
-            Intent.perhaps_sent = lambda *_: False  # type: ignore[method-assign]
+            Intent.perhaps_sent = lambda *_, **__: False  # type: ignore[method-assign]
         case Bug.COMMIT_FIRST:
             Ownership.intend = _commit_instead  # type: ignore[method-assign]
 
