@@ -106,7 +106,7 @@ def _ensure_topics(settings: Settings, feeds: Sequence[Feed]) -> None:
     try:
         there = admin.list_topics(timeout=METADATA_SECONDS).topics
     except KafkaException as error:
-        raise translate(error.args[0]) from error
+        raise translate(error) from error
     topics = {feed.topic.name: feed.topic for feed in feeds}
     missing = [topic for topic in topics.values() if not {topic.name, topic.error_topic} <= set(there)]
     if missing:

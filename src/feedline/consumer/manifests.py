@@ -243,7 +243,7 @@ def _bounds(consumer: Consumer, topic: str, since: datetime | None, timeout_s: f
             low, high = consumer.get_watermark_offsets(_manifests(topic), timeout=left)
             return (low if since is None else _offset_at(consumer, topic, since, left, high)), high
         except KafkaException as error:
-            if time.monotonic() > deadline or not isinstance(translate(error.args[0]), BrokerUnavailableError):
+            if time.monotonic() > deadline or not isinstance(translate(error), BrokerUnavailableError):
                 raise
             time.sleep(0.1)
 

@@ -121,7 +121,7 @@ class _Watch:
                 with suppress(KafkaException):
                     await asyncio.shield(consumer.close())
         except KafkaException as error:
-            self._fail(translate(error.args[0], topic=self.topic))
+            self._fail(translate(error, topic=self.topic))
         except Exception as error:  # noqa: BLE001  whatever ends the watch, nobody may go on waiting for it
             self._fail(error)
         finally:

@@ -39,7 +39,7 @@ class AcknowledgedSender:
             except BufferError:
                 self._producer.poll(WAIT_S)
             except KafkaException as error:
-                raise translate(error.args[0], **self._where) from error
+                raise translate(error, **self._where) from error
             else:
                 break
         self._open += 1

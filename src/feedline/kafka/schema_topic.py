@@ -103,7 +103,7 @@ def ensure_schema_topic(kafka: Mapping[str, Any], topic: str = SCHEMA_TOPIC, rep
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
-        raise translate(error.args[0], topic=topic) from error
+        raise translate(error, topic=topic) from error
     except FutureTimeoutError:
         raise BrokerUnavailableError("the topic of schemas could not be made in time", topic=topic) from None
     return True
@@ -159,7 +159,7 @@ def _messages(kafka: Mapping[str, Any], topic: str) -> Iterator[tuple[bytes | No
                 if place.offset >= ends[place.partition][1]:
                     open_ends.discard(place.partition)
     except KafkaException as error:
-        raise translate(error.args[0], topic=topic) from error
+        raise translate(error, topic=topic) from error
     finally:
         consumer.close()
 

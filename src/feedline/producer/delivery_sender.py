@@ -89,7 +89,7 @@ class DeliverySender:
                 Producer, producer_config(kafka) | UNBATCHED | {"error_cb": self._on_client_error}
             )
         except KafkaException as error:
-            raise translate(error.args[0], **self._where()) from error
+            raise translate(error, **self._where()) from error
 
     @property
     def acknowledged_records(self) -> int:
@@ -104,7 +104,7 @@ class DeliverySender:
             found = self._producer.list_topics(self._topic, timeout=METADATA_SECONDS).topics[self._topic]
         except KafkaException as error:
             self._poll(0)
-            raise self._failure or translate(error.args[0], **self._where()) from error
+            raise self._failure or translate(error, **self._where()) from error
         if found.error is not None:
             raise translate(found.error, **self._where())
         partitions = len(found.partitions)
@@ -222,7 +222,7 @@ class DeliverySender:
                 self._check()
             except KafkaException as error:
                 self._wait_for_reason(error.args[0])
-                raise translate(error.args[0], **self._where()) from error
+                raise translate(error, **self._where()) from error
             else:
                 break
         self._sent += 1

@@ -187,7 +187,7 @@ def _offsets_at(
         found = consumer.offsets_for_times(asked, timeout=TIMEOUT_SECONDS)
         return {place.partition: _offset(place, marks[place.partition][1]) for place in found}
     except KafkaException as error:
-        raise translate(error.args[0], topic=topic) from error
+        raise translate(error, topic=topic) from error
     finally:
         consumer.close()
 

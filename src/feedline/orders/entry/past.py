@@ -82,7 +82,7 @@ class Past:
         try:
             [found] = group.committed([asked], timeout=REQUEST_S)
         except KafkaException as error:
-            failure = translate(error.args[0], topic=self._topics.out, partition=partition)
+            failure = translate(error, topic=self._topics.out, partition=partition)
             if not isinstance(failure, AuthenticationError):
                 raise failure from error
             logger.warning("order entry may not see the offsets of %s: %s", self._gateways, failure)

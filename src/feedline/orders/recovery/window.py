@@ -127,7 +127,7 @@ def progress_of(kafka: Mapping[str, Any], topic: str, gateways: str) -> dict[int
     try:
         committed = consumer.committed(asked, timeout=REQUEST_S)
     except KafkaException as error:
-        raise translate(error.args[0], topic=topic) from error
+        raise translate(error, topic=topic) from error
     finally:
         consumer.close()
     if all(place.offset < 0 for place in committed):
