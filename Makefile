@@ -34,9 +34,7 @@ stop: ## Stop the local stack; its data stays
 status: install ## Show the local stack
 	@$(BIN)/feedline stack status
 
-# The last two at once: Airflow mostly waits for its own loops.
-test: unit integration ## Run all tests
-	@$(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) fault-short e2e
+test: unit integration fault-short e2e ## Run all tests
 
 unit: install ## Run the tests that need no service
 	@$(PYTEST) tests/unit -n 2
