@@ -38,6 +38,9 @@ CAME_TOO_LATE = frozenset(
 # ago. Of a partition that a group has given out it is the latter.
 NOT_HEARD_OF = frozenset({KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})
 
+# For the reason why a client has failed for good: it says so in milliseconds, when it is scheduled.
+REASON_WITHIN_S = 5.0
+
 # What a person should do about it; librdkafka's own text says what happened.
 _ADVICE: Mapping[type[FeedlineError], str] = {
     AuthenticationError: "check the credentials and the access rights of this principal",
@@ -176,7 +179,8 @@ def fatal_reason(producer: Producer, failure: KafkaException) -> KafkaException:
     if failure.args[0].code() != KafkaError._FATAL:
         return failure
     try:
-        producer.abort_transaction(0)
+        # Not at once: its own thread, which knows the reason, may be about to take it down.
+        producer.abort_transaction(REASON_WITHIN_S)
     except KafkaException as reason:
         return reason if reason.args[0].fatal() else failure
     return failure

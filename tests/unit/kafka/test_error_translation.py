@@ -15,7 +15,7 @@ from feedline.errors import (
     TerminalError,
     UnknownFeedError,
 )
-from feedline.kafka.errors import translate
+from feedline.kafka.errors import fatal_reason, translate
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,17 @@ def test_the_place_and_the_brokers_words_survive_between_processes():
 def test_an_error_that_is_ours_already_stays_itself():
     ours = UnknownFeedError("no feed", feed="x")
     assert translate(ours) is ours
+
+
+def test_why_a_transactional_producer_failed_is_waited_for():
+    """It has refused a message for a fatal error that its own thread has not taken down yet."""
+    refused = KafkaException(KafkaError(KafkaError._FATAL))
+    fenced = KafkaException(KafkaError(KafkaError._FENCED, fatal=True))
+
+    class Busy:
+        def abort_transaction(self, timeout: float) -> None:
+            raise fenced if timeout >= 1 else KafkaException(KafkaError(KafkaError._TIMED_OUT, retriable=True))
+
+    assert fatal_reason(Busy(), refused) is fenced
+    other = KafkaException(KafkaError(KafkaError._QUEUE_FULL))
+    assert fatal_reason(Busy(), other) is other
