@@ -149,7 +149,8 @@ def test_a_topic_that_grows_in_mid_delivery_loses_nothing(the_world):
         admin = admin_client(the_world.settings.kafka)
         changes = ensure_topics(admin, [replace(topic, partitions=120)])
         run.fault("the topic grows from 80 to 120 partitions", told=changes[0])
-        assert partition_count(admin, topic.name) == 120
+        # A broker may not have heard of it yet.
+        run.wait_for(lambda: partition_count(admin, topic.name) == 120, "it has grown")
         run.await_done("producer-0")
         run.start(drivers.produce, "producer-1", day=DAY + timedelta(days=1), pace_s=0.1)
         assert run.finish().clean, str(run.verdict)
