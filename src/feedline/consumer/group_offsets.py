@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from feedline.consumer.range_reader import group_of
 from feedline.kafka.config import consumer_config
+from feedline.kafka.errors import translate
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
+
+
+def committed_offsets(
+    kafka: Mapping[str, Any], group: str, topic: str, partitions: Iterable[int], *, timeout_s: float, **where: Any
+) -> list[TopicPartition]:
+    """What a group has committed of these partitions, with its metadata, without joining it; negative offsets where
+    there is nothing.
+
+    where: of the error, beside the topic, as keywords of `feedline.errors.Where`. Raises what `translate` gives.
+    """
+    consumer = Consumer(consumer_config(kafka, group_id=group))
+    try:
+        return list(consumer.committed([TopicPartition(topic, one) for one in partitions], timeout=timeout_s))
+    except KafkaException as error:
+        raise translate(error, topic=topic, **where) from error
+    finally:
+        consumer.close()
 
 
 def follow_checkpoints(kafka: Mapping[str, Any], feed: str, topic: str, checkpoints: Mapping[int, int]) -> bool:

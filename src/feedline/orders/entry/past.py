@@ -12,14 +12,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
+from feedline.consumer.group_offsets import committed_offsets
 from feedline.consumer.messages import place_of
 from feedline.consumer.spans import read_spans
 from feedline.errors import AuthenticationError, BrokerUnavailableError, CorruptBatchError
 from feedline.kafka.admin import admin_client, partition_count, watermarks
-from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
 from feedline.orders.fix.states import Held, further
 from feedline.orders.model import Accepted, EntrySource, Facts, OrderState, apply, facts_from_headers
 from feedline.orders.model.book import UNKNOWN_OFFSET, Known, Place, short_id
@@ -77,18 +74,12 @@ class Past:
             self._waiting -= 1
 
     def _done_below(self, partition: int) -> int:
-        asked = TopicPartition(self._topics.out, partition)
-        group = Consumer(consumer_config(self._kafka, group_id=self._gateways))
+        kafka, group, topic = self._kafka, self._gateways, self._topics.out
         try:
-            [found] = group.committed([asked], timeout=REQUEST_S)
-        except KafkaException as error:
-            failure = translate(error, topic=self._topics.out, partition=partition)
-            if not isinstance(failure, AuthenticationError):
-                raise failure from error
-            logger.warning("order entry may not see the offsets of %s: %s", self._gateways, failure)
+            [found] = committed_offsets(kafka, group, topic, [partition], timeout_s=REQUEST_S, partition=partition)
+        except AuthenticationError as failure:
+            logger.warning("order entry may not see the offsets of %s: %s", group, failure)
             return 0
-        finally:
-            group.close()
         return int(found.offset)
 
     def _order(self, order_id: str, partition: int, until: int) -> Known | None:

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
+from feedline.consumer.group_offsets import committed_offsets
 from feedline.errors import ConfigurationError, SchemaMismatchError
 from feedline.kafka.admin import admin_client, offsets_at, partition_count, watermarks
-from feedline.kafka.config import consumer_config
-from feedline.kafka.errors import translate
 from feedline.orders.fix.holding import Taken
 from feedline.orders.fix.intent import Intent
 from feedline.orders.fix.messages import cl_ord_id, message_of, terms_of
@@ -122,14 +119,8 @@ def sent_in(
 def progress_of(kafka: Mapping[str, Any], topic: str, gateways: str) -> dict[int, Progress]:
     """By partition, as the gateways' group has it. Raises BrokerUnavailableError; ConfigurationError when it has
     nothing, as one that no gateway was ever in."""
-    asked = [TopicPartition(topic, number) for number in range(partition_count(admin_client(kafka), topic))]
-    consumer = Consumer(consumer_config(kafka, group_id=gateways))
-    try:
-        committed = consumer.committed(asked, timeout=REQUEST_S)
-    except KafkaException as error:
-        raise translate(error, topic=topic) from error
-    finally:
-        consumer.close()
+    asked = range(partition_count(admin_client(kafka), topic))
+    committed = committed_offsets(kafka, gateways, topic, asked, timeout_s=REQUEST_S)
     if all(place.offset < 0 for place in committed):
         raise ConfigurationError(
             f"no gateway of the group {gateways} has sent anything of {topic}: give the gateways' group with --group"
