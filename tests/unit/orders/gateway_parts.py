@@ -20,6 +20,8 @@ class Parts:
     what is kept say those who take it on: `send`, `numbered`, `intend`, `report`, `state`, `turn_away`."""
 
     logged_on = True
+    # Whether the group has given it the partition.
+    has = True
 
     def __init__(self, holding, session="GATEWAY-1", store="store"):
         self.one, self.name, self.store_now, self.store = holding, session, store, self
@@ -42,14 +44,14 @@ class Parts:
     # Group
 
     def __iter__(self):
-        return iter((self.one,))
+        return iter((self.one,) if self.has else ())
 
     @property
     def is_catching_up(self):
         return self.one.tracker.position < self.one.inherited.end
 
     def holding(self, _partition):
-        return self.one
+        return self.one if self.has else None
 
     def done(self, holding, offset):
         holding.tracker.complete(offset)

@@ -46,12 +46,6 @@ class Turns(World):
         self.states.append(held.state.status)
         super().state(_partition, _order_id, held, then)
 
-    def __iter__(self):
-        return iter((self.one,) if self.has else ())
-
-    def holding(self, _partition):
-        return self.one if self.has else None
-
     @property
     def is_catching_up(self):
         return not self.has or super().is_catching_up

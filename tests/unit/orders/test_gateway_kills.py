@@ -134,12 +134,6 @@ class Gateway(Parts):
 
     # Group
 
-    def __iter__(self):
-        return iter((self.one,) if self.has else ())
-
-    def holding(self, _partition):
-        return self.one if self.has else None
-
     @property
     def is_catching_up(self):
         return self.has and super().is_catching_up
